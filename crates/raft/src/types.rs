@@ -120,14 +120,14 @@ pub struct HardState {
     pub vote: Option<NodeId>,
 }
 
-/// One write to make durable, as `Ready` hands it out.
+/// One write to make durable, as [`Ready`](crate::Ready) hands it out.
 ///
 /// Writes are made in the order of their numbers. Each is complete: after it the disk holds the
 /// hard state as given, and the log up to `entries[0] - 1` as before, then `entries`, and nothing
 /// behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// The number by which `Node::persisted` is told of it.
+    /// The number by which [`Node::persisted`](crate::Node::persisted) is told of it.
     pub seq: u64,
     /// Term and vote, if they changed.
     pub hard_state: Option<HardState>,
