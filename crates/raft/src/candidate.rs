@@ -15,18 +15,29 @@ use crate::types::{HardState, LogId, NodeId, Term};
 
 impl Node {
     pub(crate) fn tick_campaign(&mut self) {
-        let Some(campaign_at) = self.campaign_at else {
-            return self.draw_campaign_time();
-        };
-        if self.now >= campaign_at {
-            self.draw_campaign_time();
-            // A node that cannot write could not make its vote durable, nor lead.
-            if !self.disk_stalled() {
+        // A node that cannot write could not make its vote durable, nor lead: it begins nothing, and
+        // gives up what it has begun.
+        if self.disk_stalled() {
+            if !matches!(self.role, Role::Follower(_)) {
+                self.follow(self.term, None);
+            }
+            self.campaign_at = None;
+            return;
+        }
+        match self.campaign_at {
+            None => self.draw_campaign_time(),
+            Some(at) if self.now >= at && !self.awaits_own_vote() => {
+                self.draw_campaign_time();
                 self.start_pre_vote();
             }
-        } else {
-            self.ask_again();
+            Some(_) => self.ask_again(),
         }
+    }
+
+    /// Whether this is a candidate whose vote is on its way to the disk. To begin again would only
+    /// put another term behind it: on a slow disk no vote would ever be durable in time.
+    fn awaits_own_vote(&self) -> bool {
+        matches!(&self.role, Role::Candidate(campaign) if campaign.ask_again_at.is_none())
     }
 
     fn start_pre_vote(&mut self) {
@@ -54,6 +65,8 @@ impl Node {
         let Role::Candidate(campaign) = &mut self.role else { return };
         if on_disk && campaign.granted.insert(self.config.id) {
             campaign.ask_again_at = Some(self.now + self.config.heartbeat_interval);
+            // The others have a whole election timeout to answer, however long the write took.
+            self.draw_campaign_time();
             self.ask();
             self.count_votes();
         }
@@ -116,14 +129,19 @@ impl Node {
 
     pub(crate) fn on_request_vote(&mut self, from: NodeId, term: Term, last: LogId) {
         // A node that hears its leader lets nobody depose it, not even by a later term.
-        if term > self.term && !self.hears_a_leader() {
+        let heard = self.hears_a_leader();
+        if term > self.term && !heard {
             self.follow(term, None);
         }
         let free = self.vote.is_none() || self.vote == Some(from);
-        let granted =
-            term == self.term && free && last >= self.log.last() && matches!(self.role, Role::Follower(_));
+        let undecided = matches!(self.role, Role::Follower(_) | Role::PreCandidate(_));
+        let granted = term == self.term && !heard && free && undecided && last >= self.log.last();
         if !granted {
             return self.send(from, self.term, Body::VoteReply { granted: false });
+        }
+        // Asking for pre-votes has promised nothing to anybody.
+        if matches!(self.role, Role::PreCandidate(_)) {
+            self.follow(term, None);
         }
         if self.vote.is_none() {
             self.vote = Some(from);

@@ -27,7 +27,7 @@ pub struct Config {
     /// a single larger entry still goes, alone.
     pub max_append_bytes: usize,
     /// How much a leader takes in that is not yet committed, in bytes of weight. One proposal that
-    /// is larger is still taken when nothing else waits.
+    /// is larger is still taken when nothing else waits, or nothing of the leader's own term does.
     pub max_uncommitted_bytes: usize,
     /// The most that one [`Ready`](crate::Ready) hands out to be applied, in bytes of weight.
     pub max_apply_bytes: usize,

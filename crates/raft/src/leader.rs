@@ -37,7 +37,9 @@ impl Node {
         };
         let waiting_bytes = leader.uncommitted_bytes;
         let weight = payload.len() + Entry::OVERHEAD;
-        if waiting_bytes > 0 && waiting_bytes + weight > self.config.max_uncommitted_bytes {
+        // What earlier terms left is committed only behind an entry of this one: the first must go in.
+        let has_own_entry = self.log.last().term == self.term;
+        if has_own_entry && waiting_bytes > 0 && waiting_bytes + weight > self.config.max_uncommitted_bytes {
             return Err(ProposeError::Busy { waiting_bytes });
         }
         let (log_bytes, limit_bytes) = (self.log.bytes(), self.config.max_log_bytes);
