@@ -1,0 +1,183 @@
+//! From the arguments of a request to a command, or to the error that Redis would answer.
+
+use super::{Command, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use super::{table, unsupported};
+use crate::integer;
+use crate::reply::Reply;
+
+type Parsed<'a> = Result<Command<'a>, Reply>;
+
+impl<'a> Command<'a> {
+    /// The command that `args` spell: the name, in any case, and what follows it.
+    ///
+    /// # Errors
+    ///
+    /// The reply to send instead: Redis 7's text for an unknown name, a wrong number of arguments, wrong
+    /// syntax and what is no integer; a text of Bowline's own for what Redis has and Bowline does not serve
+    /// yet, and for what is above a limit of this module.
+    pub fn parse(args: &[&'a [u8]]) -> Result<Self, Reply> {
+        let (name, rest) = args.split_first().map_or((&b""[..], &[][..]), |(name, rest)| (*name, rest));
+        let Some(spec) = table::lookup(name) else {
+            return Err(unsupported::refusal(name, rest));
+        };
+        if !spec.takes(args.len()) {
+            return Err(wrong_arity(spec.name));
+        }
+        if args.len() > MAX_ARGUMENTS {
+            return Err(Reply::error(format!("ERR command exceeds maximum of {MAX_ARGUMENTS} arguments")));
+        }
+        within("command", args.iter().map(|arg| arg.len()).sum(), MAX_COMMAND_BYTES)?;
+        (spec.parse)(rest)
+    }
+}
+
+/// `ERR wrong number of arguments for 'get' command`, with the name of the command in lower case.
+fn wrong_arity(name: &str) -> Reply {
+    Reply::error(format!("ERR wrong number of arguments for '{name}' command"))
+}
+
+fn within(what: &str, size: usize, limit: usize) -> Result<(), Reply> {
+    if size <= limit {
+        return Ok(());
+    }
+    Err(Reply::error(format!("ERR {what} exceeds maximum allowed size ({limit} bytes)")))
+}
+
+fn key(bytes: &[u8]) -> Result<&[u8], Reply> {
+    within("key", bytes.len(), MAX_KEY_BYTES)?;
+    Ok(bytes)
+}
+
+fn value(bytes: &[u8]) -> Result<&[u8], Reply> {
+    within("string", bytes.len(), MAX_VALUE_BYTES)?;
+    Ok(bytes)
+}
+
+fn keys<'a>(args: &[&'a [u8]]) -> Result<Keys<'a>, Reply> {
+    for arg in args {
+        key(arg)?;
+    }
+    Ok(match args {
+        [one] => Keys::One(one),
+        many => Keys::Many(many.to_vec()),
+    })
+}
+
+fn number(text: &[u8]) -> Result<i64, Reply> {
+    integer::parse(text).ok_or(Reply::NOT_AN_INTEGER)
+}
+
+pub(super) fn get<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::Get { key: key(args[0])? })
+}
+
+pub(super) fn set<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let (condition, get) =
+        if args.len() == 2 { (Condition::Always, false) } else { set_options(&args[2..])? };
+    Ok(Command::Set { key: key(args[0])?, value: value(args[1])?, condition, get })
+}
+
+/// What stands behind key and value. Wrong syntax is said before what is not served, as if it were.
+fn set_options(options: &[&[u8]]) -> Result<(Condition, bool), Reply> {
+    let (mut condition, mut get, mut expiry) = (Condition::Always, false, None);
+    let mut rest = options.iter();
+    while let Some(option) = rest.next() {
+        let is = |name: &str| option.eq_ignore_ascii_case(name.as_bytes());
+        if is("NX") && condition != Condition::IfPresent {
+            condition = Condition::IfAbsent;
+        } else if is("XX") && condition != Condition::IfAbsent {
+            condition = Condition::IfPresent;
+        } else if is("GET") {
+            get = true;
+        } else if let Some(name) = ["EX", "PX", "EXAT", "PXAT", "KEEPTTL"].into_iter().find(|name| is(name)) {
+            // All but KEEPTTL have a time behind them, and two different ones exclude each other.
+            let complete = name == "KEEPTTL" || rest.next().is_some();
+            if !complete || expiry.is_some_and(|earlier| earlier != name) {
+                return Err(Reply::SYNTAX_ERROR);
+            }
+            expiry = Some(name);
+        } else {
+            return Err(Reply::SYNTAX_ERROR);
+        }
+    }
+    match expiry {
+        None => Ok((condition, get)),
+        Some(name) => Err(unsupported::option("SET", name)),
+    }
+}
+
+pub(super) fn setnx<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::SetNx { key: key(args[0])?, value: value(args[1])? })
+}
+
+pub(super) fn getset<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let (key, value) = (key(args[0])?, value(args[1])?);
+    Ok(Command::Set { key, value, condition: Condition::Always, get: true })
+}
+
+pub(super) fn append<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::Append { key: key(args[0])?, value: value(args[1])? })
+}
+
+pub(super) fn strlen<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::StrLen { key: key(args[0])? })
+}
+
+pub(super) fn del<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::Del { keys: keys(args)? })
+}
+
+pub(super) fn exists<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::Exists { keys: keys(args)? })
+}
+
+pub(super) fn incr<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::IncrBy { key: key(args[0])?, delta: 1 })
+}
+
+pub(super) fn decr<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::IncrBy { key: key(args[0])?, delta: -1 })
+}
+
+pub(super) fn incrby<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::IncrBy { key: key(args[0])?, delta: number(args[1])? })
+}
+
+pub(super) fn decrby<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    // The smallest number has no opposite. Redis refuses it whatever the key holds.
+    let delta = number(args[1])?.checked_neg();
+    let delta = delta.ok_or(Reply::error_text("ERR decrement would overflow"))?;
+    Ok(Command::IncrBy { key: key(args[0])?, delta })
+}
+
+pub(super) fn mget<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::MGet { keys: keys(args)? })
+}
+
+pub(super) fn mset<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let (pairs, left_over) = args.as_chunks::<2>();
+    if !left_over.is_empty() {
+        return Err(wrong_arity("mset"));
+    }
+    let pairs = pairs.iter().map(|&[name, content]| Ok((key(name)?, value(content)?)));
+    Ok(Command::MSet { pairs: pairs.collect::<Result<_, Reply>>()? })
+}
+
+pub(super) fn kind<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::Type { key: key(args[0])? })
+}
+
+pub(super) fn dbsize<'a>(_: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::DbSize)
+}
+
+pub(super) fn flushall<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    match args {
+        [] => Ok(Command::FlushAll),
+        // The keys are gone at once either way; the memory is freed in slices either way.
+        [mode] if mode.eq_ignore_ascii_case(b"SYNC") || mode.eq_ignore_ascii_case(b"ASYNC") => {
+            Ok(Command::FlushAll)
+        }
+        _ => Err(Reply::SYNTAX_ERROR),
+    }
+}

@@ -1,0 +1,81 @@
+//! The commands that the store serves, by name, with the figures that Redis's COMMAND INFO prints for them:
+//! clients place and batch commands by these. (Redis 7 documentation, "COMMAND".)
+
+use super::{Command, parse};
+use crate::reply::Reply;
+
+/// Reads the arguments behind the name. Their number fits the arity.
+pub(super) type ParseArguments = for<'a> fn(&[&'a [u8]]) -> Result<Command<'a>, Reply>;
+
+/// One command name.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// The name, in lower case.
+    pub name: &'static str,
+    /// The number of arguments, the name included; negative: at least so many.
+    pub arity: i32,
+    /// Redis's flags, in Redis's order.
+    pub flags: &'static [&'static str],
+    /// The position of the first key, the name being 0; 0 if there is no key.
+    pub first_key: i32,
+    /// The position of the last key, negative if counted from the end; 0 if there is no key.
+    pub last_key: i32,
+    /// The distance from one key to the next; 0 if there is no key.
+    pub step: i32,
+    pub(super) parse: ParseArguments,
+}
+
+impl CommandSpec {
+    /// Whether a command may have `count` arguments, the name included.
+    pub(super) fn takes(&self, count: usize) -> bool {
+        let least = self.arity.unsigned_abs() as usize;
+        if self.arity < 0 { count >= least } else { count == least }
+    }
+}
+
+/// The command called `name`, in whatever case.
+pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
+    SPECS.iter().find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+const READ: &[&str] = &["readonly", "fast"];
+const WRITE: &[&str] = &["write"];
+const WRITE_GROWS: &[&str] = &["write", "denyoom"];
+const WRITE_GROWS_FAST: &[&str] = &["write", "denyoom", "fast"];
+
+/// No key, one key, all arguments are keys, every other argument is a key: first, last, step.
+const NONE: [i32; 3] = [0, 0, 0];
+const ONE: [i32; 3] = [1, 1, 1];
+const ALL: [i32; 3] = [1, -1, 1];
+const PAIRS: [i32; 3] = [1, -1, 2];
+
+const fn spec(
+    name: &'static str,
+    arity: i32,
+    flags: &'static [&'static str],
+    [first_key, last_key, step]: [i32; 3],
+    parse: ParseArguments,
+) -> CommandSpec {
+    CommandSpec { name, arity, flags, first_key, last_key, step, parse }
+}
+
+/// Every command, the most used first: [`lookup`] goes through them in this order.
+pub static SPECS: &[CommandSpec] = &[
+    spec("get", 2, READ, ONE, parse::get),
+    spec("set", -3, WRITE_GROWS, ONE, parse::set),
+    spec("incr", 2, WRITE_GROWS_FAST, ONE, parse::incr),
+    spec("mget", -2, READ, ALL, parse::mget),
+    spec("mset", -3, WRITE_GROWS, PAIRS, parse::mset),
+    spec("del", -2, WRITE, ALL, parse::del),
+    spec("append", 3, WRITE_GROWS_FAST, ONE, parse::append),
+    spec("exists", -2, READ, ALL, parse::exists),
+    spec("incrby", 3, WRITE_GROWS_FAST, ONE, parse::incrby),
+    spec("decr", 2, WRITE_GROWS_FAST, ONE, parse::decr),
+    spec("decrby", 3, WRITE_GROWS_FAST, ONE, parse::decrby),
+    spec("setnx", 3, WRITE_GROWS_FAST, ONE, parse::setnx),
+    spec("getset", 3, WRITE_GROWS_FAST, ONE, parse::getset),
+    spec("strlen", 2, READ, ONE, parse::strlen),
+    spec("type", 2, READ, ONE, parse::kind),
+    spec("dbsize", 1, READ, NONE, parse::dbsize),
+    spec("flushall", -1, WRITE, NONE, parse::flushall),
+];

@@ -1,0 +1,354 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::DecodeError;
+use crate::reply::Reply;
+
+fn parse<'a>(args: &[&'a [u8]]) -> Result<Command<'a>, Reply> {
+    Command::parse(args)
+}
+
+fn words(line: &str) -> Vec<&[u8]> {
+    line.split(' ').map(str::as_bytes).collect()
+}
+
+fn refusal(args: &[&[u8]]) -> String {
+    match parse(args) {
+        Err(Reply::Error(text)) => String::from_utf8(text.to_vec()).unwrap(),
+        other => panic!("{args:?} gives {other:?}"),
+    }
+}
+
+/// Each text is redis-server 7.0.15's answer to that very request, without the `-`.
+#[test]
+fn errors_are_in_the_words_of_redis() {
+    const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
+    const SYNTAX: &str = "ERR syntax error";
+    let answers = [
+        ("foo a b", "ERR unknown command 'foo', with args beginning with: 'a' 'b' "),
+        ("FOO", "ERR unknown command 'FOO', with args beginning with: "),
+        ("ONCE x", "ERR unknown command 'ONCE', with args beginning with: 'x' "),
+        ("foo  a", "ERR unknown command 'foo', with args beginning with: '' 'a' "),
+        ("fo'o", "ERR unknown command 'fo'o', with args beginning with: "),
+        ("", "ERR unknown command '', with args beginning with: "),
+        ("GeT", "ERR wrong number of arguments for 'get' command"),
+        ("get a b", "ERR wrong number of arguments for 'get' command"),
+        ("set", "ERR wrong number of arguments for 'set' command"),
+        ("set a", "ERR wrong number of arguments for 'set' command"),
+        ("append a", "ERR wrong number of arguments for 'append' command"),
+        ("strlen", "ERR wrong number of arguments for 'strlen' command"),
+        ("del", "ERR wrong number of arguments for 'del' command"),
+        ("exists", "ERR wrong number of arguments for 'exists' command"),
+        ("incr", "ERR wrong number of arguments for 'incr' command"),
+        ("decr a b", "ERR wrong number of arguments for 'decr' command"),
+        ("incrby a", "ERR wrong number of arguments for 'incrby' command"),
+        ("decrby a", "ERR wrong number of arguments for 'decrby' command"),
+        ("mget", "ERR wrong number of arguments for 'mget' command"),
+        ("mset", "ERR wrong number of arguments for 'mset' command"),
+        ("mset a", "ERR wrong number of arguments for 'mset' command"),
+        ("mset a 1 b", "ERR wrong number of arguments for 'mset' command"),
+        ("setnx a", "ERR wrong number of arguments for 'setnx' command"),
+        ("getset a", "ERR wrong number of arguments for 'getset' command"),
+        ("type", "ERR wrong number of arguments for 'type' command"),
+        ("dbsize x", "ERR wrong number of arguments for 'dbsize' command"),
+        ("flushall x", SYNTAX),
+        ("flushall async sync", SYNTAX),
+        ("SET a b foo", SYNTAX),
+        ("set a b nx xx", SYNTAX),
+        ("set a b xx nx", SYNTAX),
+        ("set a b ex", SYNTAX),
+        ("set a b ex 10 px 10", SYNTAX),
+        ("set a b keepttl ex 10", SYNTAX),
+        ("set a b ex 10 foo", SYNTAX),
+        ("set a b foo ex", SYNTAX),
+        ("set a b px -1 nx xx", SYNTAX),
+        ("incrby a x", NOT_AN_INTEGER),
+        ("incrby a  1", "ERR wrong number of arguments for 'incrby' command"),
+        ("incrby a +1", NOT_AN_INTEGER),
+        ("incrby a 01", NOT_AN_INTEGER),
+        ("incrby a -0", NOT_AN_INTEGER),
+        ("incrby a ", NOT_AN_INTEGER),
+        ("incrby a 9223372036854775808", NOT_AN_INTEGER),
+        ("incrby a -9223372036854775809", NOT_AN_INTEGER),
+        ("decrby a x", NOT_AN_INTEGER),
+        ("decrby a -9223372036854775808", "ERR decrement would overflow"),
+    ];
+    for (request, answer) in answers {
+        assert_eq!(refusal(&words(request)), answer, "{request:?}");
+    }
+    assert_eq!(refusal(&[]), "ERR unknown command '', with args beginning with: ");
+}
+
+/// As redis-server 7.0.15 does it: up to 128 bytes of the name and, all together, of the arguments, with
+/// their quotes; each to its first zero byte; line ends as spaces; any other byte as it is.
+#[test]
+fn an_unknown_command_is_repeated_briefly_and_on_one_line() {
+    let (a, b, x) = ("a".repeat(300), "b".repeat(100), vec![&b"x"[..]; 60]);
+    let error = |name: &str, args: &str| {
+        Reply::error(format!("ERR unknown command '{name}', with args beginning with: {args}"))
+    };
+    let cases: Vec<(Vec<&[u8]>, Reply)> = vec![
+        (vec![b"foo\r\nbar", b"a\nb"], error("foo  bar", "'a b' ")),
+        (vec![b"fo\0o", b"a\0b", b"c"], error("fo", "'a' 'c' ")),
+        (vec![a.as_bytes(), b"a"], error(&a[..128], "'a' ")),
+        (vec![b"foo", &a.as_bytes()[..200]], error("foo", &format!("'{}' ", &a[..128]))),
+        (vec![b"foo", &a.as_bytes()[..126], b"b"], error("foo", &format!("'{}' ", &a[..126]))),
+        (vec![b"foo", &a.as_bytes()[..124], b"b", b"c"], error("foo", &format!("'{}' 'b' ", &a[..124]))),
+        (
+            vec![b"foo", &a.as_bytes()[..100], b.as_bytes(), b"c"],
+            error("foo", &format!("'{}' '{}' ", &a[..100], &b[..25])),
+        ),
+        ([&[&b"foo"[..]], &x[..]].concat(), error("foo", &"'x' ".repeat(32))),
+    ];
+    for (request, answer) in cases {
+        assert_eq!(parse(&request), Err(answer));
+    }
+    let bytes = parse(&[b"f\xff", b"\xfe"]);
+    let expected =
+        Reply::Error((&b"ERR unknown command 'f\xff', with args beginning with: '\xfe' "[..]).into());
+    assert_eq!(bytes, Err(expected));
+}
+
+#[test]
+fn what_redis_has_and_bowline_does_not_is_refused_by_name() {
+    for name in ["expire", "MULTI", "hSet", "setex", "msetnx", "zunionstore", "acl"] {
+        let lower = name.to_lowercase();
+        let text = format!("ERR command '{lower}' is not supported by this version of Bowline");
+        assert_eq!(refusal(&words(name)), text);
+        assert_eq!(refusal(&words(&format!("{name} a b c"))), text);
+    }
+    for option in ["EX 10", "px 10", "Exat 1", "PXAT 1", "KeepTTL"] {
+        let name = option.split(' ').next().unwrap().to_uppercase();
+        let text = format!("ERR SET option '{name}' is not supported by this version of Bowline");
+        assert_eq!(refusal(&words(&format!("set a b {option}"))), text);
+        assert_eq!(refusal(&words(&format!("set a b nx {option} get"))), text);
+    }
+}
+
+#[test]
+fn every_name_is_served_or_refused_not_both() {
+    let names: Vec<_> =
+        unsupported::REDIS_7_COMMANDS.iter().chain(SPECS.iter().map(|spec| &spec.name)).collect();
+    let mut once = names.clone();
+    once.sort_unstable();
+    once.dedup();
+    // COMMAND COUNT of redis-server 7.0.15.
+    assert_eq!((names.len(), once.len()), (240, 240));
+}
+
+#[test]
+fn commands_are_understood() {
+    let (key, value) = (&b"k"[..], &b"v"[..]);
+    let set = |condition, get| Command::Set { key, value, condition, get };
+    let cases = [
+        ("GET k", Command::Get { key }),
+        ("gEt k", Command::Get { key }),
+        ("set k v", set(Condition::Always, false)),
+        ("set k v nx", set(Condition::IfAbsent, false)),
+        ("set k v NX nx", set(Condition::IfAbsent, false)),
+        ("set k v Xx", set(Condition::IfPresent, false)),
+        ("set k v nx get", set(Condition::IfAbsent, true)),
+        ("set k v get xx get", set(Condition::IfPresent, true)),
+        ("getset k v", set(Condition::Always, true)),
+        ("setnx k v", Command::SetNx { key, value }),
+        ("append k v", Command::Append { key, value }),
+        ("strlen k", Command::StrLen { key }),
+        ("del k", Command::Del { keys: Keys::One(key) }),
+        ("exists k v", Command::Exists { keys: Keys::Many(vec![key, value]) }),
+        ("incr k", Command::IncrBy { key, delta: 1 }),
+        ("decr k", Command::IncrBy { key, delta: -1 }),
+        ("incrby k -9223372036854775808", Command::IncrBy { key, delta: i64::MIN }),
+        ("decrby k 9223372036854775807", Command::IncrBy { key, delta: -i64::MAX }),
+        ("mget k k", Command::MGet { keys: Keys::Many(vec![key, key]) }),
+        ("mset k v", Command::MSet { pairs: vec![(key, value)] }),
+        ("type k", Command::Type { key }),
+        ("dbsize", Command::DbSize),
+        ("flushall", Command::FlushAll),
+        ("flushall Async", Command::FlushAll),
+        ("flushall SYNC", Command::FlushAll),
+    ];
+    for (line, command) in cases {
+        assert_eq!(parse(&words(line)), Ok(command.clone()), "{line}");
+        let spec = lookup(words(line)[0]).unwrap();
+        assert_eq!(spec.flags.contains(&"write"), command.is_write(), "{line}");
+    }
+}
+
+#[test]
+fn limits_hold_at_their_very_edge() {
+    let key = vec![b'k'; MAX_KEY_BYTES + 1];
+    let value = vec![b'v'; MAX_VALUE_BYTES + 1];
+    let (key_fits, value_fits) = (&key[1..], &value[1..]);
+    assert!(parse(&[b"SET", key_fits, value_fits]).is_ok());
+    let key_error = "ERR key exceeds maximum allowed size (65536 bytes)";
+    let value_error = "ERR string exceeds maximum allowed size (16777216 bytes)";
+    for name in ["get", "strlen", "del", "exists", "incr", "decr", "mget", "type"] {
+        assert!(parse(&[name.as_bytes(), key_fits]).is_ok(), "{name}");
+        assert_eq!(refusal(&[name.as_bytes(), &key]), key_error, "{name}");
+    }
+    assert_eq!(refusal(&[b"incrby", &key, b"1"]), key_error);
+    assert_eq!(refusal(&[b"decrby", &key, b"1"]), key_error);
+    for name in ["set", "setnx", "append", "getset", "mset"] {
+        assert_eq!(refusal(&[name.as_bytes(), &key, b"v"]), key_error, "{name}");
+        assert_eq!(refusal(&[name.as_bytes(), b"k", &value]), value_error, "{name}");
+    }
+    let half = &value_fits[..MAX_VALUE_BYTES - 3];
+    assert!(parse(&[b"MSET", b"a", half, b"b", half]).is_ok());
+    let whole = refusal(&[b"MSET", b"ab", half, b"b", half]);
+    assert_eq!(whole, "ERR command exceeds maximum allowed size (33554432 bytes)");
+    let many = vec![&b"DEL"[..]; MAX_ARGUMENTS + 1];
+    assert!(parse(&many[1..]).is_ok());
+    assert_eq!(refusal(&many), "ERR command exceeds maximum of 1048576 arguments");
+}
+
+/// What COMMAND INFO of redis-server 7.0.15 prints.
+#[test]
+fn the_table_says_what_redis_says() {
+    let (read, grows) = ("readonly fast", "write denyoom");
+    let grows_fast = "write denyoom fast";
+    let expected = [
+        ("get", 2, read, [1, 1, 1]),
+        ("set", -3, grows, [1, 1, 1]),
+        ("append", 3, grows_fast, [1, 1, 1]),
+        ("strlen", 2, read, [1, 1, 1]),
+        ("del", -2, "write", [1, -1, 1]),
+        ("exists", -2, read, [1, -1, 1]),
+        ("incr", 2, grows_fast, [1, 1, 1]),
+        ("decr", 2, grows_fast, [1, 1, 1]),
+        ("incrby", 3, grows_fast, [1, 1, 1]),
+        ("decrby", 3, grows_fast, [1, 1, 1]),
+        ("mget", -2, read, [1, -1, 1]),
+        ("mset", -3, grows, [1, -1, 2]),
+        ("setnx", 3, grows_fast, [1, 1, 1]),
+        ("getset", 3, grows_fast, [1, 1, 1]),
+        ("type", 2, read, [1, 1, 1]),
+        ("dbsize", 1, read, [0, 0, 0]),
+        ("flushall", -1, "write", [0, 0, 0]),
+    ];
+    assert_eq!(SPECS.len(), expected.len());
+    for (name, arity, flags, [first, last, step]) in expected {
+        let spec = lookup(name.to_uppercase().as_bytes()).unwrap();
+        assert_eq!((spec.name, spec.arity, spec.flags.join(" ").as_str()), (name, arity, flags));
+        assert_eq!([spec.first_key, spec.last_key, spec.step], [first, last, step], "{name}");
+    }
+}
+
+#[test]
+fn the_keys_are_where_the_table_says() {
+    let long = ["a", "b", "c", "d", "1"].map(str::as_bytes);
+    for spec in SPECS {
+        for count in 1..=5 {
+            let args: Vec<_> = [spec.name.as_bytes()].into_iter().chain(long).take(count).collect();
+            let Ok(command) = parse(&args) else { continue };
+            let last = if spec.last_key < 0 { count - 1 } else { spec.last_key.unsigned_abs() as usize };
+            let places = (spec.first_key as usize..=last).step_by((spec.step as usize).max(1));
+            let keys: Vec<_> = places.filter(|place| *place > 0).map(|place| args[place]).collect();
+            assert_eq!(command.keys().collect::<Vec<_>>(), keys, "{args:?}");
+        }
+    }
+}
+
+/// The bytes are in files. A change here breaks every log that was ever written.
+#[test]
+fn the_encoding_stays_as_it_is() {
+    let cases: [(&str, &[u8]); 13] = [
+        ("get k", b"\x01\x01k"),
+        ("set k v nx get", b"\x02\x05\x01k\x01v"),
+        ("setnx k v", b"\x03\x01k\x01v"),
+        ("append k vv", b"\x04\x01k\x02vv"),
+        ("strlen k", b"\x05\x01k"),
+        ("del k l", b"\x06\x02\x01k\x01l"),
+        ("exists k", b"\x07\x01\x01k"),
+        ("decrby k 2", b"\x08\x01k\xfe\xff\xff\xff\xff\xff\xff\xff"),
+        ("mget k", b"\x09\x01\x01k"),
+        ("mset k v", b"\x0a\x01\x01k\x01v"),
+        ("type k", b"\x0b\x01k"),
+        ("dbsize", b"\x0c"),
+        ("flushall", b"\x0d"),
+    ];
+    for (line, bytes) in cases {
+        let mut encoded = Vec::new();
+        parse(&words(line)).unwrap().encode(&mut encoded);
+        assert_eq!(encoded, bytes, "{line}");
+    }
+}
+
+#[test]
+fn hostile_bytes_are_refused() {
+    let decode = |bytes: &'static [u8]| Command::decode(bytes).unwrap_err();
+    assert_eq!(decode(b""), DecodeError::Truncated);
+    assert_eq!(decode(b"\x00"), DecodeError::UnknownOpcode(0));
+    assert_eq!(decode(b"\x0e"), DecodeError::UnknownOpcode(14));
+    assert_eq!(decode(b"\x80"), DecodeError::UnknownOpcode(0x80));
+    assert_eq!(decode(b"\x0cx"), DecodeError::TrailingBytes(1));
+    assert_eq!(decode(b"\x01\x02k"), DecodeError::Truncated);
+    assert_eq!(decode(b"\x02\x03\x01k\x01v"), DecodeError::UnknownFlags(3));
+    assert_eq!(decode(b"\x02\x08\x01k\x01v"), DecodeError::UnknownFlags(8));
+    assert_eq!(decode(b"\x06\x00"), DecodeError::EmptyList);
+    assert_eq!(decode(b"\x0a\x00"), DecodeError::EmptyList);
+    // A list of 2^20 keys, of which there is not one.
+    assert_eq!(decode(b"\x06\x80\x80\x40"), DecodeError::Truncated);
+    assert!(matches!(decode(b"\x01\x81\x80\x04"), DecodeError::TooLarge { size: 65537, .. }));
+    assert!(matches!(decode(b"\x04\x01k\x81\x80\x80\x08"), DecodeError::TooLarge { size: 16777217, .. }));
+    assert!(matches!(decode(b"\x06\x81\x80\x40"), DecodeError::TooLarge { size: 1048577, .. }));
+    let long = vec![b'x'; MAX_ENCODED_BYTES + 1];
+    assert!(matches!(Command::decode(&long), Err(DecodeError::TooLarge { .. })));
+}
+
+/// Pieces that make both good and nearly good commands.
+fn argument() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        Just(b"k".to_vec()),
+        vec(any::<u8>(), 0..200),
+        prop_oneof!["NX", "XX", "GET", "nx", "-?[0-9]{1,20}"].prop_map(String::into_bytes),
+        any::<i64>().prop_map(|number| number.to_string().into_bytes()),
+    ]
+}
+
+fn request() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    (0..SPECS.len(), vec(argument(), 0..7)).prop_map(|(spec, mut args)| {
+        args.insert(0, SPECS[spec].name.as_bytes().to_vec());
+        args
+    })
+}
+
+proptest! {
+    #![proptest_config(crate::fixed_cases())]
+
+    #[test]
+    fn what_is_encoded_is_decoded(request in request()) {
+        let args: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
+        if let Ok(command) = Command::parse(&args) {
+            let mut bytes = Vec::new();
+            command.encode(&mut bytes);
+            prop_assert!(bytes.len() <= MAX_ENCODED_BYTES);
+            prop_assert_eq!(Command::decode(&bytes), Ok(command.clone()));
+            for end in 0..bytes.len() {
+                prop_assert!(Command::decode(&bytes[..end]).is_err(), "cut at {}", end);
+            }
+            bytes.push(0);
+            prop_assert_eq!(Command::decode(&bytes), Err(DecodeError::TrailingBytes(1)));
+        }
+    }
+
+    /// Any bytes at all: refused, or a command with exactly these bytes.
+    #[test]
+    fn what_is_decoded_has_one_encoding(opcode in 0u8..16, tail in vec(prop_oneof![0u8..5, any::<u8>()], 0..24)) {
+        let bytes = [&[opcode], &tail[..]].concat();
+        if let Ok(command) = Command::decode(&bytes) {
+            let mut again = Vec::new();
+            command.encode(&mut again);
+            prop_assert_eq!(again, bytes);
+        }
+    }
+
+    #[test]
+    fn no_request_panics(args in vec(argument(), 0..6)) {
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        if let Err(reply) = Command::parse(&args) {
+            let Reply::Error(text) = reply else { panic!("{reply:?}") };
+            prop_assert!(!text.contains(&b'\n') && !text.contains(&b'\r'));
+        }
+    }
+}

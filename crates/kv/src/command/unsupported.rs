@@ -1,0 +1,81 @@
+//! The refusals: what Redis has and Bowline does not serve, and what Redis does not have either.
+
+use crate::reply::Reply;
+
+/// How many bytes of an unknown name, and of the arguments behind it together, are repeated in the error.
+const ECHO_BYTES: usize = 128;
+
+/// The answer to a command that is not served.
+pub(super) fn refusal(name: &[u8], args: &[&[u8]]) -> Reply {
+    match REDIS_7_COMMANDS.iter().find(|known| known.as_bytes().eq_ignore_ascii_case(name)) {
+        Some(known) => {
+            Reply::error(format!("ERR command '{known}' is not supported by this version of Bowline"))
+        }
+        None => unknown(name, args),
+    }
+}
+
+/// The answer to an option that is not served.
+pub(super) fn option(command: &str, option: &str) -> Reply {
+    Reply::error(format!("ERR {command} option '{option}' is not supported by this version of Bowline"))
+}
+
+/// Redis's error for a name that it does not know. It repeats the name and the beginning of the arguments,
+/// each up to its first zero byte, and no line end, which would end the error.
+fn unknown(name: &[u8], args: &[&[u8]]) -> Reply {
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend_from_slice(beginning(name, ECHO_BYTES));
+    text.extend_from_slice(b"', with args beginning with: ");
+    let start = text.len();
+    for arg in args {
+        let echoed = text.len() - start;
+        if echoed >= ECHO_BYTES {
+            break;
+        }
+        text.push(b'\'');
+        text.extend_from_slice(beginning(arg, ECHO_BYTES - echoed));
+        text.extend_from_slice(b"' ");
+    }
+    for byte in &mut text {
+        if matches!(byte, b'\r' | b'\n') {
+            *byte = b' ';
+        }
+    }
+    Reply::Error(text.into())
+}
+
+fn beginning(bytes: &[u8], limit: usize) -> &[u8] {
+    let shown = &bytes[..bytes.len().min(limit)];
+    shown.iter().position(|&byte| byte == 0).map_or(shown, |end| &shown[..end])
+}
+
+/// The names of Redis 7.0 that the store's table does not have. The server answers some of them itself,
+/// those about the connection and the node, before it asks the store.
+#[rustfmt::skip]
+pub(super) const REDIS_7_COMMANDS: &[&str] = &[
+    "acl", "asking", "auth", "bgrewriteaof", "bgsave", "bitcount", "bitfield", "bitfield_ro", "bitop",
+    "bitpos", "blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin",
+    "client", "cluster", "command", "config", "copy", "debug", "discard", "dump", "echo", "eval", "eval_ro",
+    "evalsha", "evalsha_ro", "exec", "expire", "expireat", "expiretime", "failover", "fcall", "fcall_ro",
+    "flushdb", "function", "geoadd", "geodist", "geohash", "geopos", "georadius", "georadius_ro",
+    "georadiusbymember", "georadiusbymember_ro", "geosearch", "geosearchstore", "getbit", "getdel", "getex",
+    "getrange", "hdel", "hello", "hexists", "hget", "hgetall", "hincrby", "hincrbyfloat", "hkeys", "hlen",
+    "hmget", "hmset", "hrandfield", "hscan", "hset", "hsetnx", "hstrlen", "hvals", "incrbyfloat", "info",
+    "keys", "lastsave", "latency", "lcs", "lindex", "linsert", "llen", "lmove", "lmpop", "lolwut", "lpop",
+    "lpos", "lpush", "lpushx", "lrange", "lrem", "lset", "ltrim", "memory", "migrate", "module", "monitor",
+    "move", "msetnx", "multi", "object", "persist", "pexpire", "pexpireat", "pexpiretime", "pfadd",
+    "pfcount", "pfdebug", "pfmerge", "pfselftest", "ping", "psetex", "psubscribe", "psync", "pttl",
+    "publish", "pubsub", "punsubscribe", "quit", "randomkey", "readonly", "readwrite", "rename", "renamenx",
+    "replconf", "replicaof", "reset", "restore", "restore-asking", "role", "rpop", "rpoplpush", "rpush",
+    "rpushx", "sadd", "save", "scan", "scard", "script", "sdiff", "sdiffstore", "select", "setbit", "setex",
+    "setrange", "shutdown", "sinter", "sintercard", "sinterstore", "sismember", "slaveof", "slowlog",
+    "smembers", "smismember", "smove", "sort", "sort_ro", "spop", "spublish", "srandmember", "srem",
+    "sscan", "ssubscribe", "subscribe", "substr", "sunion", "sunionstore", "sunsubscribe", "swapdb", "sync",
+    "time", "touch", "ttl", "unlink", "unsubscribe", "unwatch", "wait", "watch", "xack", "xadd",
+    "xautoclaim", "xclaim", "xdel", "xgroup", "xinfo", "xlen", "xpending", "xrange", "xread", "xreadgroup",
+    "xrevrange", "xsetid", "xtrim", "zadd", "zcard", "zcount", "zdiff", "zdiffstore", "zincrby", "zinter",
+    "zintercard", "zinterstore", "zlexcount", "zmpop", "zmscore", "zpopmax", "zpopmin", "zrandmember",
+    "zrange", "zrangebylex", "zrangebyscore", "zrangestore", "zrank", "zrem", "zremrangebylex",
+    "zremrangebyrank", "zremrangebyscore", "zrevrange", "zrevrangebylex", "zrevrangebyscore", "zrevrank",
+    "zscan", "zscore", "zunion", "zunionstore",
+];

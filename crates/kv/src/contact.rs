@@ -1,0 +1,342 @@
+//! The contacted node's side: it holds each client's command until there is an answer.
+//!
+//! A client speaks to one node, whichever leads. That node gives each command a number, sends it to
+//! the leader (which may be itself), sends it again to the next leader when it gives up this one,
+//! and answers once. The number stays the same, so however often a command is sent, it takes
+//! effect at most once: the records in the replicated state see to that.
+//!
+//! # In the order in which they were sent
+//!
+//! Commands of one connection take effect in their order, over changes of leader too:
+//!
+//! - Everything that is unanswered is sent to one target at a time: the leader of one term, by
+//!   one connection. A new target gets all of it, from the first one on. What a leader of an
+//!   earlier term had taken of it and that survived is a prefix; what it had not taken it can no
+//!   longer take, since each sending names its term. So first effects come in order.
+//! - A connection has either logged commands unanswered or plain reads, never both. A read behind
+//!   an unanswered write goes through the log itself, where it sees that write and none behind it;
+//!   a write behind unanswered reads is held until they are answered.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use bowline_raft::{NodeId, Term};
+
+use crate::command::Command;
+use crate::forward::{self, ForwardHeader, Outcome, Path};
+use crate::reply::Reply;
+
+/// How many bytes of commands may be unanswered before [`Contact::has_room`] says no.
+const MAX_UNANSWERED_BYTES: usize = 64 << 20;
+
+/// How many commands may be.
+const MAX_UNANSWERED: usize = 1 << 16;
+
+/// A connection of a client to this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientId(pub u64);
+
+/// A client's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Whose.
+    pub client: ClientId,
+    /// Which of its commands, as it was submitted.
+    pub token: u64,
+    /// The answer.
+    pub reply: Reply,
+}
+
+/// Where unanswered commands go: another term, or another connection, is another target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) leader: NodeId,
+    pub(crate) term: Term,
+    /// Counts the connections to that node; a new one may have lost what the last one carried.
+    pub(crate) link: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Contact {
+    commands: Lane,
+    reads: Lane,
+    clients: HashMap<ClientId, Client, FixedState>,
+    pub(crate) target: Option<Target>,
+    timeout: Duration,
+    /// Where commands are encoded: many share one allocation.
+    arena: BytesMut,
+    scratch: Vec<u8>,
+    pub(crate) answers: Vec<Answer>,
+    most_unanswered: usize,
+}
+
+/// Unanswered commands with numbers that follow each other.
+#[derive(Debug)]
+struct Lane {
+    /// The number of the front: the lowest that is unfinished, or the next one.
+    first: u64,
+    /// What is finished leaves a hole until everything in front of it is.
+    queue: VecDeque<Option<Pending>>,
+    /// How many from the front were sent to the present target.
+    sent: usize,
+    bytes: usize,
+    unanswered: usize,
+}
+
+#[derive(Debug)]
+struct Pending {
+    client: ClientId,
+    token: u64,
+    command: Bytes,
+    deadline: Duration,
+    /// To how many targets it was sent: to any, and it may take effect.
+    sendings: u32,
+}
+
+#[derive(Debug, Default)]
+struct Client {
+    commands: usize,
+    reads: usize,
+    /// Behind unanswered reads, the first one a write.
+    held: VecDeque<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    token: u64,
+    command: Bytes,
+    is_write: bool,
+    deadline: Duration,
+}
+
+impl Contact {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            commands: Lane::new(),
+            reads: Lane::new(),
+            clients: HashMap::with_hasher(FixedState::default()),
+            target: None,
+            timeout,
+            arena: BytesMut::new(),
+            scratch: Vec::new(),
+            answers: Vec::new(),
+            most_unanswered: 0,
+        }
+    }
+
+    /// Takes a client's command. There will be one [`Answer`] with its token.
+    pub(crate) fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>, now: Duration) {
+        self.scratch.clear();
+        command.encode(&mut self.scratch);
+        self.arena.extend_from_slice(&self.scratch);
+        let encoded = self.arena.split().freeze();
+        let held =
+            Held { token, command: encoded, is_write: command.is_write(), deadline: now + self.timeout };
+        let state = self.clients.entry(client).or_default();
+        if !state.held.is_empty() || (held.is_write && state.reads > 0) {
+            state.held.push_back(held);
+        } else {
+            self.enqueue(client, held);
+        }
+        self.most_unanswered = self.most_unanswered.max(self.unanswered());
+    }
+
+    fn enqueue(&mut self, client: ClientId, held: Held) {
+        let state = self.clients.get_mut(&client).expect("the client is known");
+        let pending = Pending {
+            client,
+            token: held.token,
+            command: held.command,
+            deadline: held.deadline,
+            sendings: 0,
+        };
+        if held.is_write || state.commands > 0 {
+            state.commands += 1;
+            self.commands.push(pending);
+        } else {
+            state.reads += 1;
+            self.reads.push(pending);
+        }
+    }
+
+    /// The client has gone. What it sent may still take effect, what is held for it does not.
+    pub(crate) fn forget(&mut self, client: ClientId) {
+        self.clients.remove(&client);
+    }
+
+    /// From now on everything goes to `target`, beginning with what is unanswered.
+    pub(crate) fn retarget(&mut self, target: Option<Target>) {
+        if self.target != target {
+            self.target = target;
+            self.commands.sent = 0;
+            self.reads.sent = 0;
+        }
+    }
+
+    /// The lowest number of a logged command that is not finished.
+    pub(crate) fn floor(&self) -> u64 {
+        self.commands.first
+    }
+
+    /// What was not sent to the present target, in order; from now on it was.
+    pub(crate) fn take_unsent(&mut self) -> Vec<(Path, u64, Bytes)> {
+        let mut unsent = Vec::new();
+        unsent.extend(self.commands.take_unsent().map(|(number, command)| (Path::Log, number, command)));
+        unsent.extend(self.reads.take_unsent().map(|(number, command)| (Path::Read, number, command)));
+        unsent
+    }
+
+    /// The same as messages to another node, which leads in `term`.
+    pub(crate) fn forward_unsent(&mut self, term: Term, life: u64) -> Vec<Vec<u8>> {
+        let header = ForwardHeader { term, life, floor: self.floor() };
+        let mut messages: Vec<Vec<u8>> = Vec::new();
+        for (path, number, command) in self.take_unsent() {
+            if messages.last().is_none_or(|m| m.len() >= forward::MAX_MESSAGE_BYTES) {
+                let mut message = Vec::new();
+                forward::begin_forward(header, &mut message);
+                messages.push(message);
+            }
+            let message = messages.last_mut().expect("one was begun");
+            forward::put_request(message, path, number, &command);
+        }
+        messages
+    }
+
+    /// Whether there is something to be sent to the present target.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.target.is_some() && (self.commands.has_unsent() || self.reads.has_unsent())
+    }
+
+    /// A request has been answered. Says nothing if it was finished before.
+    pub(crate) fn answered(&mut self, path: Path, number: u64, outcome: Outcome) {
+        let lane = match path {
+            Path::Log => &mut self.commands,
+            Path::Read => &mut self.reads,
+        };
+        let Some(pending) = lane.finish(number) else { return };
+        let reply = match outcome {
+            Outcome::Done(reply) => reply,
+            Outcome::LogFull if pending.sendings == 1 => Reply::error_text(LOG_FULL),
+            // The log had no room for this sending; an earlier one may have found some.
+            Outcome::LogFull => uncertain(),
+        };
+        self.reply(path, &pending, reply);
+    }
+
+    fn reply(&mut self, path: Path, pending: &Pending, reply: Reply) {
+        let Some(client) = self.clients.get_mut(&pending.client) else { return };
+        self.answers.push(Answer { client: pending.client, token: pending.token, reply });
+        match path {
+            Path::Log => client.commands -= 1,
+            Path::Read => client.reads -= 1,
+        }
+        self.release(pending.client);
+    }
+
+    /// What was held behind reads that are answered now goes its way.
+    fn release(&mut self, id: ClientId) {
+        loop {
+            let client = self.clients.get_mut(&id).expect("the client is known");
+            let Some(held) = client.held.pop_front_if(|h| !h.is_write || client.reads == 0) else { break };
+            self.enqueue(id, held);
+        }
+        let client = &self.clients[&id];
+        if client.commands == 0 && client.reads == 0 && client.held.is_empty() {
+            self.clients.remove(&id);
+        }
+    }
+
+    /// Answers what has been waiting for too long with the error that is true of it. Its number
+    /// is finished: once a later one has taken effect, this one never will.
+    pub(crate) fn give_up(&mut self, now: Duration) {
+        let waited = self.timeout;
+        while let Some((_, pending)) = self.reads.finish_expired(now) {
+            self.reply(Path::Read, &pending, not_executed(waited));
+        }
+        while let Some((_, pending)) = self.commands.finish_expired(now) {
+            let reply = if pending.sendings > 0 { uncertain() } else { not_executed(waited) };
+            self.reply(Path::Log, &pending, reply);
+        }
+    }
+
+    /// How many commands wait for an answer.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.commands.unanswered + self.reads.unanswered
+    }
+
+    pub(crate) fn most_unanswered(&self) -> usize {
+        self.most_unanswered
+    }
+
+    /// Whether more commands should be taken in now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unanswered() < MAX_UNANSWERED && self.commands.bytes + self.reads.bytes < MAX_UNANSWERED_BYTES
+    }
+}
+
+const LOG_FULL: &str = "LOGFULL the log has reached its limit (log_limit_bytes in INFO); the command was certainly not \
+                        executed. Reads go on";
+
+fn not_executed(waited: Duration) -> Reply {
+    Reply::error(format!(
+        "CLUSTERDOWN no leader with a majority for {waited:?}; the command was certainly not executed"
+    ))
+}
+
+fn uncertain() -> Reply {
+    Reply::error_text(
+        "UNCERTAIN the leader was lost before it answered; the command may have been executed or not",
+    )
+}
+
+impl Lane {
+    fn new() -> Self {
+        Self { first: 1, queue: VecDeque::new(), sent: 0, bytes: 0, unanswered: 0 }
+    }
+
+    fn push(&mut self, pending: Pending) {
+        self.bytes += pending.command.len();
+        self.unanswered += 1;
+        self.queue.push_back(Some(pending));
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.sent < self.queue.len()
+    }
+
+    fn take_unsent(&mut self) -> impl Iterator<Item = (u64, Bytes)> {
+        let from = std::mem::replace(&mut self.sent, self.queue.len());
+        let numbers = self.first + from as u64..;
+        numbers.zip(self.queue.range_mut(from..)).filter_map(|(number, pending)| {
+            let pending = pending.as_mut()?;
+            pending.sendings += 1;
+            Some((number, pending.command.clone()))
+        })
+    }
+
+    fn finish(&mut self, number: u64) -> Option<Pending> {
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        let pending = self.queue.get_mut(at)?.take()?;
+        self.bytes -= pending.command.len();
+        self.unanswered -= 1;
+        while self.queue.front().is_some_and(Option::is_none) {
+            self.queue.pop_front();
+            self.first += 1;
+            self.sent = self.sent.saturating_sub(1);
+        }
+        Some(pending)
+    }
+
+    fn finish_expired(&mut self, now: Duration) -> Option<(u64, Pending)> {
+        let number = self.first;
+        let front = self.queue.front()?.as_ref().expect("the front is unfinished");
+        if front.deadline > now {
+            return None;
+        }
+        self.finish(number).map(|pending| (number, pending))
+    }
+}

@@ -1,0 +1,441 @@
+//! One replica: the consensus node, the store, the records of what was done, and whoever waits.
+//!
+//! Pure, as its parts are. The shell feeds it and carries out what [`Replica::ready`] hands back:
+//!
+//! ```text
+//! submit(client, command) ─┐                       ┌─ answers   to this node's clients
+//! message(from, ...)      ─┤   ┌───────────────┐   ├─ messages  between the members' raft nodes
+//! forwarded, forward_answers ─▶│    Replica    │──▶├─ forwards  clients' commands, to the leader
+//! persisted(seq)          ─┤   └───────────────┘   ├─ replies   to what others forwarded
+//! tick(time)              ─┘                       └─ write     for the disk
+//! ```
+//!
+//! A command's way: [`contact`](crate::contact) numbers it and sends it to the leader; there
+//! `serving` puts it into the entry of this pass, which is proposed; once committed it is applied on
+//! each replica, here, and the answer goes back the same way. A read's way: it waits at the leader
+//! for a confirmation that this is still the leader, and for the state to be as new as that.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bowline_raft::{
+    self as raft, Entry, EntryKind, HardState, Index, Node, NodeId, PeerStatus, Reject, RoleKind,
+};
+use bytes::Bytes;
+
+use crate::codec::DecodeError;
+use crate::command::Command;
+use crate::contact::{Answer, ClientId, Contact, Target};
+use crate::entry::{Request, Requests};
+use crate::forward::{self, Answers, Forward, Forwarded, Outcome, Path};
+use crate::reply::Reply;
+use crate::serving::{ServedRead, Serving};
+use crate::session::{Origin, Sessions, Verdict};
+use crate::slot::Slots;
+use crate::store::Store;
+
+/// How many keys of a flushed store are freed in one pass.
+const GARBAGE_PER_PASS: usize = 1000;
+
+/// What a replica is made with.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// The consensus settings.
+    pub raft: raft::Config,
+    /// The number of this node's start: durable before this replica is made, and never used before.
+    pub life: u64,
+    /// How long a command is held without an answer before it is given up: longer than an election.
+    pub command_timeout: Duration,
+}
+
+/// Clock readings, of one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    /// Since any fixed beginning; never goes back.
+    pub monotonic: Duration,
+    /// Since 1970, in milliseconds. May jump.
+    pub unix_ms: u64,
+}
+
+/// What came out of the inputs since the last one; see [`raft::Ready`].
+#[derive(Debug, Default)]
+#[must_use = "what is not carried out is lost"]
+pub struct Output {
+    /// To the other members' nodes.
+    pub messages: Vec<raft::Envelope>,
+    /// For this node's disk.
+    pub write: Option<raft::Write>,
+    /// For this node's clients.
+    pub answers: Vec<Answer>,
+    /// Clients' commands, for the node that leads; see [`Replica::forwarded`].
+    pub forwards: Vec<(NodeId, Vec<u8>)>,
+    /// Answers to what other nodes forwarded; see [`Replica::forward_answers`].
+    pub replies: Vec<(NodeId, Vec<u8>)>,
+    /// Role, term or leader, if any of them changed.
+    pub role: Option<raft::RoleChange>,
+    /// What an operator must hear of.
+    pub alarms: Vec<raft::Alarm>,
+    /// There is more to do at once, whether or not anything arrives.
+    pub again: bool,
+}
+
+/// See the module's own page.
+pub struct Replica {
+    node: Node,
+    store: Store,
+    sessions: Sessions,
+    contact: Contact,
+    serving: Serving,
+    origin: Origin,
+    time: Time,
+    /// The latest stamp that was applied, in milliseconds since 1970.
+    applied_stamp_ms: u64,
+    /// For each other node how often its connection for forwards was made.
+    links: BTreeMap<NodeId, u64>,
+    replies: Vec<(NodeId, Vec<u8>)>,
+    duplicates: u64,
+}
+
+impl Replica {
+    /// A replica with what its disk holds.
+    pub fn new(config: ReplicaConfig, hard_state: HardState, entries: Vec<Entry>) -> Self {
+        let seed = config.raft.seed;
+        let origin = Origin { node: config.raft.id.0, life: config.life };
+        Self {
+            node: Node::new(config.raft, hard_state, entries),
+            store: Store::new(seed),
+            sessions: Sessions::default(),
+            contact: Contact::new(config.command_timeout),
+            serving: Serving::default(),
+            origin,
+            time: Time { monotonic: Duration::ZERO, unix_ms: 0 },
+            applied_stamp_ms: 0,
+            links: BTreeMap::new(),
+            replies: Vec::new(),
+            duplicates: 0,
+        }
+    }
+
+    /// A command of a client of this node. There will be one [`Answer`] with this token, unless
+    /// the client is [forgotten](Self::forget) before.
+    pub fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>) {
+        self.contact.submit(client, token, command, self.time.monotonic);
+    }
+
+    /// Whether clients should go on sending. Commands that come all the same are taken.
+    pub fn has_room(&self) -> bool {
+        self.contact.has_room()
+    }
+
+    /// The client has gone and wants no answers.
+    pub fn forget(&mut self, client: ClientId) {
+        self.contact.forget(client);
+    }
+
+    /// A message from another member's node.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject`] when no correct peer would have sent it.
+    pub fn message(&mut self, from: NodeId, message: raft::Message) -> Result<(), Reject> {
+        self.node.step(from, message)
+    }
+
+    /// What was written up to this number is on disk.
+    pub fn persisted(&mut self, seq: u64) {
+        self.node.persisted(seq);
+    }
+
+    /// A new connection for forwards to that node: what an earlier one carried may be lost.
+    pub fn link_up(&mut self, to: NodeId) {
+        *self.links.entry(to).or_default() += 1;
+    }
+
+    /// Commands of another node's clients. Passed over unless this node leads in the term that
+    /// they are meant for; the sender learns of the next leader, and sends them again.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are malformed; what stood in front of that has been taken.
+    pub fn forwarded(&mut self, from: NodeId, bytes: &Bytes) -> Result<(), DecodeError> {
+        let mut forward = Forward::decode(bytes)?;
+        let header = forward.header;
+        self.serving.follow(&self.node);
+        let origin = Origin { node: from.0, life: header.life };
+        while let Some(Forwarded { path, number, command }) = forward.next_request()? {
+            // What does not decode here must not get into the log.
+            let decoded = Command::decode(command)?;
+            if path == Path::Read && decoded.is_write() {
+                return Err(DecodeError::UnknownFlags(1));
+            }
+            if self.serving.leads_in(header.term) {
+                self.serve(origin, header.floor, path, number, bytes.slice_ref(command));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers to what this node forwarded.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are malformed; what stood in front of that has been taken.
+    pub fn forward_answers(&mut self, bytes: &Bytes) -> Result<(), DecodeError> {
+        let mut answers = Answers::decode(bytes)?;
+        if answers.life != self.origin.life {
+            return Ok(());
+        }
+        while let Some((path, number, outcome)) = answers.next_answer()? {
+            self.contact.answered(path, number, outcome);
+        }
+        Ok(())
+    }
+
+    /// It is now `time`; whatever was given before is older.
+    pub fn tick(&mut self, time: Time) {
+        self.time = time;
+        self.node.tick(time.monotonic);
+        self.contact.give_up(time.monotonic);
+    }
+
+    /// What is to be done now.
+    pub fn ready(&mut self) -> Output {
+        self.serving.follow(&self.node);
+        let forwards = self.send_to_leader();
+        self.propose();
+        let ready = self.node.ready();
+        for entry in &ready.committed {
+            self.apply(entry);
+        }
+        if let Some(last) = ready.committed.last() {
+            self.node.applied(last.id.index);
+        }
+        for grant in ready.reads {
+            self.serving.granted(grant);
+        }
+        self.serve_reads();
+        let garbage_left = self.store.collect_garbage(GARBAGE_PER_PASS);
+        Output {
+            messages: ready.messages,
+            write: ready.write,
+            answers: std::mem::take(&mut self.contact.answers),
+            forwards,
+            replies: std::mem::take(&mut self.replies),
+            role: ready.role,
+            alarms: ready.alarms,
+            again: garbage_left || self.contact.has_unsent() || self.node.has_more_to_apply(),
+        }
+    }
+
+    /// Sends this node's clients' commands where they are served: to another node, or to itself.
+    fn send_to_leader(&mut self) -> Vec<(NodeId, Vec<u8>)> {
+        let term = self.node.term();
+        let target = self.node.leader().map(|leader| {
+            let link = self.links.get(&leader).copied().unwrap_or(0);
+            Target { leader, term, link }
+        });
+        // Commands for a node to which there never was a connection wait for one.
+        let target = target.filter(|t| t.link > 0 || t.leader == self.node.id());
+        self.contact.retarget(target);
+        match target {
+            None => Vec::new(),
+            Some(target) if target.leader == self.node.id() => {
+                let (origin, floor) = (self.origin, self.contact.floor());
+                for (path, number, command) in self.contact.take_unsent() {
+                    self.serve(origin, floor, path, number, command);
+                }
+                Vec::new()
+            }
+            Some(target) => {
+                let messages = self.contact.forward_unsent(term, self.origin.life);
+                messages.into_iter().map(|message| (target.leader, message)).collect()
+            }
+        }
+    }
+
+    /// Takes a request on, as the leader.
+    fn serve(&mut self, origin: Origin, floor: u64, path: Path, number: u64, command: Bytes) {
+        match path {
+            Path::Log => {
+                let request = Request { origin, floor, number, command: &command };
+                self.serving.take_command(&request, self.stamp_ms());
+            }
+            Path::Read => self.serving.take_read(ServedRead { origin, number, command }),
+        }
+    }
+
+    /// The leader's time, for the next entry. It never goes back behind what was applied.
+    fn stamp_ms(&self) -> u64 {
+        self.time.unix_ms.max(self.applied_stamp_ms)
+    }
+
+    fn propose(&mut self) {
+        if !self.serving.leads() {
+            return;
+        }
+        self.serving.ask(&mut self.node);
+        let stamp_ms = self.stamp_ms();
+        for payload in self.serving.propose(&mut self.node, stamp_ms) {
+            for request in requests(&payload) {
+                self.answer(request.origin, Path::Log, request.number, Outcome::LogFull);
+            }
+        }
+    }
+
+    /// Carries out a committed entry, as every replica does.
+    fn apply(&mut self, entry: &Entry) {
+        match entry.kind {
+            EntryKind::Empty => return,
+            EntryKind::Command => {}
+            EntryKind::Configuration => {
+                panic!("entry {} changes the membership, which this version cannot", entry.id)
+            }
+        }
+        self.applied_stamp_ms = self.applied_stamp_ms.max(stamp_ms(&entry.payload));
+        for request in requests(&entry.payload) {
+            self.sessions.begin(request.origin, request.floor);
+            let reply = match self.sessions.check(request.origin, request.number) {
+                Verdict::Fresh => {
+                    self.execute(entry.id.index, request.origin, request.number, request.command)
+                }
+                Verdict::Done(reply) => {
+                    self.duplicates += 1;
+                    reply.clone()
+                }
+                // Given up, or of an earlier life: nobody waits for it.
+                Verdict::Refused => continue,
+            };
+            self.answer(request.origin, Path::Log, request.number, Outcome::Done(reply));
+        }
+    }
+
+    fn execute(&mut self, index: Index, origin: Origin, number: u64, command: &[u8]) -> Reply {
+        let command = Command::decode(command).expect("a command was checked before it was proposed");
+        let reply = self.store.execute(&command, index);
+        self.sessions.complete(origin, number, reply.clone(), Slots::of(&command));
+        reply
+    }
+
+    fn serve_reads(&mut self) {
+        for read in self.serving.servable(self.node.last_applied()) {
+            let ServedRead { origin, number, command } = read;
+            let command = Command::decode(&command).expect("a command was checked before it was taken");
+            let reply = self.store.read(&command);
+            self.answer(origin, Path::Read, number, Outcome::Done(reply));
+        }
+    }
+
+    /// Tells the origin: a client of this node at once, another node if this one leads.
+    fn answer(&mut self, origin: Origin, path: Path, number: u64, outcome: Outcome) {
+        if origin == self.origin {
+            self.contact.answered(path, number, outcome);
+        } else if origin.node != self.origin.node && self.serving.leads() {
+            let to = NodeId(origin.node);
+            let open = self.replies.iter().rposition(|(node, _)| *node == to);
+            let open = open
+                .filter(|&at| self.replies[at].1.len() < forward::MAX_MESSAGE_BYTES)
+                .unwrap_or_else(|| {
+                    let mut message = Vec::new();
+                    forward::begin_answers(origin.life, &mut message);
+                    self.replies.push((to, message));
+                    self.replies.len() - 1
+                });
+            forward::put_answer(&mut self.replies[open].1, path, number, &outcome);
+        }
+    }
+
+    /// The figures that an operator sees.
+    pub fn status(&self) -> Status {
+        Status {
+            id: self.node.id(),
+            role: self.node.role(),
+            term: self.node.term(),
+            leader: self.node.leader(),
+            commit_index: self.node.commit_index(),
+            last_applied: self.node.last_applied(),
+            last_log_index: self.node.last_log_id().index,
+            durable_index: self.node.durable_index(),
+            log_bytes: self.node.log_bytes(),
+            log_limit_bytes: self.node.config().max_log_bytes,
+            keys: self.store.len() as u64,
+            store_bytes: self.store.memory_bytes() as u64,
+            records: self.sessions.records() as u64,
+            records_bytes: self.sessions.memory_bytes() as u64,
+            duplicates: self.duplicates,
+            unanswered: self.contact.unanswered() as u64,
+            most_unanswered: self.contact.most_unanswered() as u64,
+            peers: self.node.peers(),
+        }
+    }
+
+    /// A number that is the same on replicas with the same keys, values and records.
+    pub fn digest(&self) -> u64 {
+        self.store.digest() ^ self.sessions.digest().rotate_left(1)
+    }
+
+    /// The consensus node, to look at.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+/// The requests of an entry that is, or was about to be, in the log.
+///
+/// # Panics
+///
+/// If this version cannot read it. Skipping it would make this replica differ from its peers.
+fn requests(payload: &[u8]) -> impl Iterator<Item = Request<'_>> {
+    decoded(Requests::decode(payload)).map(decoded)
+}
+
+/// The time of the leader that made the entry; see [`requests`].
+fn stamp_ms(payload: &[u8]) -> u64 {
+    decoded(Requests::decode(payload)).stamp_ms()
+}
+
+fn decoded<T>(result: Result<T, DecodeError>) -> T {
+    result.unwrap_or_else(|error| {
+        panic!("a log entry that this version cannot read: {error}; update this node")
+    })
+}
+
+/// A replica's figures.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// This node.
+    pub id: NodeId,
+    /// What it is.
+    pub role: RoleKind,
+    /// The latest term it has seen.
+    pub term: raft::Term,
+    /// Whom it takes for the leader.
+    pub leader: Option<NodeId>,
+    /// The last index that it knows to be committed.
+    pub commit_index: Index,
+    /// The last index that it has applied.
+    pub last_applied: Index,
+    /// The last index of its log.
+    pub last_log_index: Index,
+    /// The last index on its disk.
+    pub durable_index: Index,
+    /// The size of its log, in bytes of weight.
+    pub log_bytes: u64,
+    /// Where that makes writes be refused.
+    pub log_limit_bytes: u64,
+    /// Keys in the store.
+    pub keys: u64,
+    /// What keys and values take, in bytes, about.
+    pub store_bytes: u64,
+    /// Completion records held.
+    pub records: u64,
+    /// What they take, in bytes, about.
+    pub records_bytes: u64,
+    /// Requests that came up in the log again and were answered from their record.
+    pub duplicates: u64,
+    /// Commands of this node's clients that wait for an answer.
+    pub unanswered: u64,
+    /// The most there ever were at once.
+    pub most_unanswered: u64,
+    /// What a leader knows of the others.
+    pub peers: Vec<PeerStatus>,
+}

@@ -1,0 +1,242 @@
+//! What a command is answered with, before any protocol gives it a form.
+//!
+//! The server turns a [`Reply`] into RESP. Between nodes, and in a completion record, it travels in a
+//! compact form of its own: a tag byte, then what belongs to it. The tags are in files: none is ever changed
+//! or used again.
+//!
+//! | tag | reply | behind it |
+//! |---|---|---|
+//! | 1 | OK | |
+//! | 2 | nil | |
+//! | 3 | integer | 8 bytes, two's complement, the lowest first |
+//! | 4 | simple string | length, bytes |
+//! | 5 | bulk string | length, bytes |
+//! | 6 | array | count, replies, none of them an array |
+//! | 7 | error | length, bytes |
+
+use bytes::Bytes;
+
+use crate::codec::{self, DecodeError, Reader};
+use crate::command::{MAX_ARGUMENTS, MAX_VALUE_BYTES};
+
+/// The most bytes that the values of one reply have together: 64 MiB. MGET answers with an error above it,
+/// for a short command can name a long value a million times.
+pub const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
+
+/// One answer. It shares the bytes of the value that it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It was done.
+    Ok,
+    /// There is no value, or the condition did not hold.
+    Nil,
+    /// A number: a count, a length, a new value.
+    Int(i64),
+    /// A short status that is neither OK nor a value. No line end in it.
+    Simple(Bytes),
+    /// A value.
+    Bulk(Bytes),
+    /// Several answers, none of them an array.
+    Array(Vec<Reply>),
+    /// Why it was not done: an upper-case word for the client's program, then a sentence. No line end in it.
+    Error(Bytes),
+}
+
+const OK: u8 = 1;
+const NIL: u8 = 2;
+const INT: u8 = 3;
+const SIMPLE: u8 = 4;
+const BULK: u8 = 5;
+const ARRAY: u8 = 6;
+const ERROR: u8 = 7;
+
+impl Reply {
+    /// Redis's error for wrong options.
+    pub(crate) const SYNTAX_ERROR: Self = Self::error_text("ERR syntax error");
+    /// Redis's error where a number is needed.
+    pub(crate) const NOT_AN_INTEGER: Self = Self::error_text("ERR value is not an integer or out of range");
+
+    /// An error with a fixed text.
+    pub const fn error_text(text: &'static str) -> Self {
+        Self::Error(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// An error with a text made for the occasion.
+    pub fn error(text: String) -> Self {
+        Self::Error(text.into())
+    }
+
+    /// About how many bytes of memory it holds.
+    pub fn memory_bytes(&self) -> usize {
+        let held = match self {
+            Self::Ok | Self::Nil | Self::Int(_) => 0,
+            Self::Simple(bytes) | Self::Bulk(bytes) | Self::Error(bytes) => bytes.len(),
+            Self::Array(replies) => replies.iter().map(Self::memory_bytes).sum(),
+        };
+        size_of::<Self>() + held
+    }
+
+    /// Appends the reply's bytes to `out`.
+    ///
+    /// # Panics
+    ///
+    /// On an array inside an array, which no command answers with.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Array(replies) => {
+                out.push(ARRAY);
+                codec::put_varint(out, replies.len() as u64);
+                for reply in replies {
+                    reply.encode_flat(out);
+                }
+            }
+            flat => flat.encode_flat(out),
+        }
+    }
+
+    fn encode_flat(&self, out: &mut Vec<u8>) {
+        let (tag, bytes) = match self {
+            Self::Ok => return out.push(OK),
+            Self::Nil => return out.push(NIL),
+            Self::Int(number) => {
+                out.push(INT);
+                return out.extend_from_slice(&number.to_le_bytes());
+            }
+            Self::Simple(bytes) => (SIMPLE, bytes),
+            Self::Bulk(bytes) => (BULK, bytes),
+            Self::Error(bytes) => (ERROR, bytes),
+            Self::Array(inner) => panic!("an array inside an array: {inner:?}"),
+        };
+        out.push(tag);
+        codec::put_bytes(out, bytes);
+    }
+
+    /// The reply that `bytes`, all of them, encode. It shares them, and so keeps all of them in memory: give
+    /// bytes of its own to a reply that is to be kept.
+    ///
+    /// # Errors
+    ///
+    /// Anything but what [`Reply::encode`] makes. The memory that is asked for on the way is bounded by the
+    /// number of bytes and by [`MAX_ARGUMENTS`].
+    pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let reply = match reader.byte()? {
+            ARRAY => {
+                let count = reader.count("replies", MAX_ARGUMENTS, 1)?;
+                let mut replies = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let tag = reader.byte()?;
+                    replies.push(Self::decode_flat(tag, &mut reader, bytes)?);
+                }
+                Self::Array(replies)
+            }
+            tag => Self::decode_flat(tag, &mut reader, bytes)?,
+        };
+        reader.finish()?;
+        Ok(reply)
+    }
+
+    fn decode_flat(tag: u8, reader: &mut Reader<'_>, shared: &Bytes) -> Result<Self, DecodeError> {
+        let mut text = || Ok(shared.slice_ref(reader.bytes("reply", MAX_VALUE_BYTES)?));
+        Ok(match tag {
+            OK => Self::Ok,
+            NIL => Self::Nil,
+            INT => Self::Int(reader.i64()?),
+            SIMPLE => Self::Simple(text()?),
+            BULK => Self::Bulk(text()?),
+            ERROR => Self::Error(text()?),
+            ARRAY => return Err(DecodeError::NestedArray),
+            tag => return Err(DecodeError::UnknownOpcode(tag)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encoded(reply: &Reply) -> Bytes {
+        let mut out = Vec::new();
+        reply.encode(&mut out);
+        out.into()
+    }
+
+    /// The bytes are in snapshots, and go between nodes of different versions.
+    #[test]
+    fn the_encoding_stays_as_it_is() {
+        let text = Bytes::from_static(b"ab");
+        let cases: [(Reply, &[u8]); 8] = [
+            (Reply::Ok, b"\x01"),
+            (Reply::Nil, b"\x02"),
+            (Reply::Int(-2), b"\x03\xfe\xff\xff\xff\xff\xff\xff\xff"),
+            (Reply::Simple(text.clone()), b"\x04\x02ab"),
+            (Reply::Bulk(text.clone()), b"\x05\x02ab"),
+            (Reply::Array(vec![Reply::Nil, Reply::Bulk(text.clone())]), b"\x06\x02\x02\x05\x02ab"),
+            (Reply::Array(vec![]), b"\x06\x00"),
+            (Reply::Error(text), b"\x07\x02ab"),
+        ];
+        for (reply, bytes) in cases {
+            assert_eq!(encoded(&reply), bytes);
+            assert_eq!(Reply::decode(&Bytes::from_static(bytes)), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn hostile_bytes_are_refused() {
+        let decode = |bytes: &'static [u8]| Reply::decode(&Bytes::from_static(bytes)).unwrap_err();
+        assert_eq!(decode(b""), DecodeError::Truncated);
+        assert_eq!(decode(b"\x00"), DecodeError::UnknownOpcode(0));
+        assert_eq!(decode(b"\x08"), DecodeError::UnknownOpcode(8));
+        assert_eq!(decode(b"\x01\x01"), DecodeError::TrailingBytes(1));
+        assert_eq!(decode(b"\x05\x03ab"), DecodeError::Truncated);
+        assert_eq!(decode(b"\x06\x01\x06\x00"), DecodeError::NestedArray);
+        assert_eq!(decode(b"\x06\x80\x80\x40\x01"), DecodeError::Truncated);
+        assert!(matches!(decode(b"\x06\x81\x80\x40"), DecodeError::TooLarge { .. }));
+        assert!(matches!(decode(b"\x05\x81\x80\x80\x08"), DecodeError::TooLarge { .. }));
+        let deep = Bytes::from([6, 1].repeat(100_000));
+        assert_eq!(Reply::decode(&deep), Err(DecodeError::NestedArray));
+    }
+
+    #[test]
+    fn a_decoded_value_is_not_copied() {
+        let bytes = encoded(&Reply::Bulk(vec![7; 1000].into()));
+        let Ok(Reply::Bulk(value)) = Reply::decode(&bytes) else { panic!("no value") };
+        assert!(bytes.as_ptr_range().contains(&value.as_ptr()));
+    }
+
+    fn flat() -> impl Strategy<Value = Reply> {
+        let text = || vec(any::<u8>(), 0..200).prop_map(Bytes::from);
+        prop_oneof![
+            Just(Reply::Ok),
+            Just(Reply::Nil),
+            any::<i64>().prop_map(Reply::Int),
+            text().prop_map(Reply::Simple),
+            text().prop_map(Reply::Bulk),
+            text().prop_map(Reply::Error),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(crate::fixed_cases())]
+
+        #[test]
+        fn what_is_encoded_is_decoded(reply in prop_oneof![flat(), vec(flat(), 0..9).prop_map(Reply::Array)]) {
+            let bytes = encoded(&reply);
+            for end in 0..bytes.len() {
+                prop_assert!(Reply::decode(&bytes.slice(..end)).is_err(), "cut at {}", end);
+            }
+            prop_assert_eq!(Reply::decode(&bytes), Ok(reply));
+        }
+
+        #[test]
+        fn what_is_decoded_has_one_encoding(bytes in vec(prop_oneof![0u8..9, any::<u8>()], 0..24)) {
+            let bytes = Bytes::from(bytes);
+            if let Ok(reply) = Reply::decode(&bytes) {
+                prop_assert_eq!(encoded(&reply), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The leader's side: what it has taken on for clients in its present term.
+//!
+//! All of it belongs to one term and goes with it: whoever sent it sends it again to the next
+//! leader.
+
+use std::collections::VecDeque;
+
+use bowline_raft::{Index, Node, ProposeError, ReadGrant, RoleKind, Term};
+use bytes::Bytes;
+
+use crate::entry::{Builder, Request};
+use crate::session::Origin;
+
+/// An entry is closed when it has grown to this, in bytes.
+const MAX_ENTRY_BYTES: usize = 256 << 10;
+
+#[derive(Debug, Default)]
+pub(crate) struct Serving {
+    /// The term in which this node leads; none when it does not.
+    term: Option<Term>,
+    /// The entry that is being filled.
+    open: Builder,
+    /// Payloads in front of it, not proposed yet.
+    sealed: VecDeque<Bytes>,
+    /// Reads that came in this pass.
+    reads: Vec<ServedRead>,
+    /// The number under which the last reads asked for their confirmation.
+    last_read: u64,
+    /// Reads that wait for it.
+    asked: VecDeque<(u64, Vec<ServedRead>)>,
+    /// Reads that are confirmed, and wait for the state to be as new as this.
+    granted: VecDeque<(Index, Vec<ServedRead>)>,
+}
+
+/// A plain read that this node serves as the leader.
+#[derive(Clone, Debug)]
+pub(crate) struct ServedRead {
+    pub(crate) origin: Origin,
+    pub(crate) number: u64,
+    /// Encoded, and checked.
+    pub(crate) command: Bytes,
+}
+
+impl Serving {
+    /// Notices when the node begins or ceases to lead.
+    pub(crate) fn follow(&mut self, node: &Node) {
+        let term = (node.role() == RoleKind::Leader).then(|| node.term());
+        if term != self.term {
+            *self = Self { term, last_read: self.last_read, ..Self::default() };
+        }
+    }
+
+    pub(crate) fn leads(&self) -> bool {
+        self.term.is_some()
+    }
+
+    pub(crate) fn leads_in(&self, term: Term) -> bool {
+        self.term == Some(term)
+    }
+
+    /// Takes a request that goes through the log, behind all that came before it.
+    pub(crate) fn take_command(&mut self, request: &Request<'_>, stamp_ms: u64) {
+        if self.open.len() >= MAX_ENTRY_BYTES {
+            self.sealed.push_back(self.open.finish(stamp_ms));
+        }
+        self.open.push(request);
+    }
+
+    pub(crate) fn take_read(&mut self, read: ServedRead) {
+        self.reads.push(read);
+    }
+
+    /// Proposes what has been taken, as far as there is room. Hands back the payloads for which
+    /// the log has none: they certainly have no effect.
+    pub(crate) fn propose(&mut self, node: &mut Node, stamp_ms: u64) -> Vec<Bytes> {
+        if !self.open.is_empty() && self.sealed.is_empty() {
+            self.sealed.push_back(self.open.finish(stamp_ms));
+        }
+        let mut refused = Vec::new();
+        while let Some(payload) = self.sealed.front() {
+            match node.propose(payload.clone()) {
+                Ok(_) => {
+                    self.sealed.pop_front();
+                }
+                Err(ProposeError::LogFull { .. }) => refused.extend(self.sealed.pop_front()),
+                Err(ProposeError::Busy { .. }) => break,
+                Err(ProposeError::NotLeader { leader }) => {
+                    unreachable!("proposing in term {:?}, but {leader:?} leads", self.term)
+                }
+            }
+        }
+        refused
+    }
+
+    /// Asks for one confirmation for all reads that came since the last time.
+    pub(crate) fn ask(&mut self, node: &mut Node) {
+        if !self.reads.is_empty() && node.read(self.last_read + 1).is_ok() {
+            self.last_read += 1;
+            self.asked.push_back((self.last_read, std::mem::take(&mut self.reads)));
+        }
+    }
+
+    /// Reads are confirmed, in the order in which they asked.
+    pub(crate) fn granted(&mut self, grant: ReadGrant) {
+        if self.asked.front().is_some_and(|(id, _)| *id == grant.id) {
+            let (_, reads) = self.asked.pop_front().expect("there is a front");
+            self.granted.push_back((grant.index, reads));
+        }
+    }
+
+    /// The reads that the state is new enough for.
+    pub(crate) fn servable(&mut self, applied: Index) -> Vec<ServedRead> {
+        let mut servable = Vec::new();
+        while let Some((_, reads)) = self.granted.pop_front_if(|(index, _)| *index <= applied) {
+            servable.extend(reads);
+        }
+        servable
+    }
+}

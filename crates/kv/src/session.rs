@@ -1,0 +1,189 @@
+//! Which numbered requests have been done: what makes a request that is sent again happen once.
+//!
+//! Every request has an id, an [`Origin`] and a number, that stays the same however often it is sent. The
+//! entry that carries out a request also leaves a *completion record*, its number and its whole reply, in
+//! the replicated state. An entry with the same id, proposed by a leader that did not know of the first,
+//! finds the record when it is applied, does nothing, and is answered as the first was. The check is made at
+//! that moment and no earlier: only the log's order says which of two came first.
+//!
+//! Records would grow without end if nobody said when one is no longer needed. Each request carries its
+//! origin's *floor*, the lowest number that the origin has not finished: what is below it was answered, or
+//! given up, and will not be sent again. So records below the floor are forgotten; and a request below it
+//! that comes up in the log all the same, late, is refused, since nobody knows any more whether it was done.
+//!
+//! An origin is one *life* of a node, from its start to its end. A node that starts again counts its
+//! requests from 1 again, in a new life with a higher number. The first entry of the new life drops the
+//! records of the earlier ones and closes them: their late entries are refused.
+//!
+//! | a request is | then |
+//! |---|---|
+//! | of an earlier life, or below the floor | [`Verdict::Refused`]: it has no effect |
+//! | recorded | [`Verdict::Done`]: it has no further effect; the reply is the first one |
+//! | anything else | [`Verdict::Fresh`]: it is executed, and then [`Sessions::complete`] |
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::digest::Digest;
+use crate::reply::Reply;
+use crate::slot::Slots;
+
+/// Who numbers the requests: one life of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The node's id.
+    pub node: u64,
+    /// The number of its start: durable before the first request, and never the same again.
+    pub life: u64,
+}
+
+/// What is to be done with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// It has not been done: do it.
+    Fresh,
+    /// It has been done: answer as it was answered then.
+    Done(&'a Reply),
+    /// It may have been done and forgotten: do nothing.
+    Refused,
+}
+
+/// All completion records.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions {
+    nodes: BTreeMap<u64, Life>,
+}
+
+/// The latest life of one node.
+#[derive(Clone, Debug, Default)]
+struct Life {
+    /// The highest that was seen. Earlier ones are closed.
+    life: u64,
+    /// The lowest number that the origin had not finished when it said so last. Only rises within a life.
+    floor: u64,
+    /// In the order of their numbers, all from the floor on. Nearly always a new one comes last.
+    records: VecDeque<Record>,
+    /// What the records take, in bytes.
+    memory_bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Record {
+    number: u64,
+    reply: Reply,
+    slots: Slots,
+}
+
+impl Sessions {
+    /// No records.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes note of an entry's origin and floor, before the entry's requests are checked. A higher life than
+    /// before closes the earlier ones and drops their records; a floor forgets what is below it. Of a closed
+    /// life it takes no note, nor of a floor that is lower than before.
+    pub fn begin(&mut self, origin: Origin, floor: u64) {
+        let life = self.nodes.entry(origin.node).or_default();
+        if origin.life > life.life {
+            *life = Life { life: origin.life, ..Life::default() };
+        }
+        if origin.life == life.life {
+            life.raise_floor(floor);
+        }
+    }
+
+    /// What is to be done with the request `number` of `origin`.
+    pub fn check(&self, origin: Origin, number: u64) -> Verdict<'_> {
+        let Some(life) = self.nodes.get(&origin.node).filter(|life| origin.life <= life.life) else {
+            return Verdict::Fresh;
+        };
+        if origin.life < life.life || number < life.floor {
+            return Verdict::Refused;
+        }
+        life.find(number).map_or(Verdict::Fresh, |place| Verdict::Done(&life.records[place].reply))
+    }
+
+    /// Records that the request `number` of `origin` was done, how it was answered, and which slots it
+    /// touched.
+    ///
+    /// # Panics
+    ///
+    /// If the life was not [begun](Sessions::begin), or the request is not [fresh](Verdict::Fresh).
+    pub fn complete(&mut self, origin: Origin, number: u64, reply: Reply, slots: Slots) {
+        let life = self.nodes.get_mut(&origin.node).filter(|life| life.life == origin.life);
+        let life = life.unwrap_or_else(|| panic!("{origin:?} completes {number} without having begun"));
+        assert!(number >= life.floor, "{origin:?} completes {number} below its floor {}", life.floor);
+        let place = life.place(number);
+        let taken = life.records.get(place).is_some_and(|record| record.number == number);
+        assert!(!taken, "{origin:?} completes {number} twice");
+        let record = Record { number, reply, slots };
+        life.memory_bytes += record.memory_bytes();
+        life.records.insert(place, record);
+    }
+
+    /// How many records there are.
+    pub fn records(&self) -> usize {
+        self.nodes.values().map(|life| life.records.len()).sum()
+    }
+
+    /// About how many bytes the records take.
+    pub fn memory_bytes(&self) -> usize {
+        self.nodes.values().map(|life| life.memory_bytes).sum()
+    }
+
+    /// A digest of everything here: equal on replicas that have applied the same entries.
+    pub fn digest(&self) -> u64 {
+        let mut digest = Digest::new(2);
+        let mut encoded = Vec::new();
+        for (node, life) in &self.nodes {
+            digest = digest.word(*node).word(life.life).word(life.floor).word(life.records.len() as u64);
+            for record in &life.records {
+                encoded.clear();
+                record.reply.encode(&mut encoded);
+                digest = digest.word(record.number).bytes(&encoded);
+                digest = digest.word((record.slots == Slots::All).into());
+                let slots = record.slots.listed();
+                digest = slots
+                    .iter()
+                    .fold(digest.word(slots.len() as u64), |digest, slot| digest.word((*slot).into()));
+            }
+        }
+        digest.finish()
+    }
+}
+
+impl Life {
+    fn raise_floor(&mut self, floor: u64) {
+        self.floor = self.floor.max(floor);
+        while let Some(record) = self.records.pop_front_if(|record| record.number < self.floor) {
+            self.memory_bytes -= record.memory_bytes();
+        }
+        if self.records.is_empty() {
+            assert_eq!(self.memory_bytes, 0, "no record, and yet they take memory");
+        }
+    }
+
+    /// Where the record of `number` is, or would be put.
+    fn place(&self, number: u64) -> usize {
+        match self.records.back() {
+            Some(last) if last.number >= number => {
+                self.records.partition_point(|record| record.number < number)
+            }
+            _ => self.records.len(),
+        }
+    }
+
+    fn find(&self, number: u64) -> Option<usize> {
+        let place = self.place(number);
+        self.records.get(place).filter(|record| record.number == number).map(|_| place)
+    }
+}
+
+impl Record {
+    fn memory_bytes(&self) -> usize {
+        size_of::<Self>() - size_of::<Reply>() + self.reply.memory_bytes() + 2 * self.slots.listed().len()
+    }
+}
+
+#[cfg(test)]
+mod tests;

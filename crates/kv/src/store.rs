@@ -1,0 +1,321 @@
+//! The keys and values, and what each command does to them.
+//!
+//! The store is an array of slots, each behind an `Arc`. To [clone](Store::clone) it is to copy 16384
+//! pointers: that is a snapshot. A slot that is written while a snapshot still holds it is copied first, so
+//! the snapshot stays as it was; a slot that nobody else holds is written in place. A command that turns out
+//! to change nothing copies nothing.
+//!
+//! A stored value holds no memory but its own: it is copied out of the command, whose bytes belong to a
+//! larger buffer. A reply shares the stored bytes. APPEND grows a value in place while no reply and no
+//! snapshot shares it, with room to spare, so that many small appends cost what they weigh.
+//!
+//! FLUSHALL puts new slots into the place of the old, and sets the old ones aside: freeing millions of keys
+//! takes long, and is done in slices, by [`Store::collect_garbage`].
+//!
+//! What a command does depends on the store and the command alone, never on the seed of its hash tables.
+
+mod key;
+mod slot_table;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bowline_raft::Index;
+use bytes::{Bytes, BytesMut};
+
+use crate::command::{Command, Condition, MAX_VALUE_BYTES};
+use crate::digest::Digest;
+use crate::integer;
+use crate::reply::{MAX_REPLY_BYTES, Reply};
+use crate::slot::{self, SLOT_COUNT};
+use slot_table::{Entry, KeyHasher, Slot, Value};
+
+/// About what a key costs beside its own bytes and its value's, in memory.
+const ENTRY_OVERHEAD_BYTES: usize = size_of::<Entry>() + 48;
+
+/// All keys and values.
+pub struct Store {
+    /// [`SLOT_COUNT`] of them.
+    slots: Vec<Arc<Slot>>,
+    hasher: KeyHasher,
+    /// How many keys there are in all slots.
+    keys: usize,
+    /// See [`Store::memory_bytes`].
+    memory_bytes: usize,
+    /// The slots that FLUSHALL has replaced and that still hold memory.
+    garbage: Vec<Arc<Slot>>,
+}
+
+/// Where a key is looked for.
+#[derive(Clone, Copy)]
+struct Place {
+    slot: usize,
+    hash: u64,
+}
+
+impl Clone for Store {
+    /// The same keys and values, from now on apart from these. What is to be freed stays with the original.
+    fn clone(&self) -> Self {
+        Self {
+            slots: self.slots.clone(),
+            hasher: self.hasher.clone(),
+            keys: self.keys,
+            memory_bytes: self.memory_bytes,
+            garbage: Vec::new(),
+        }
+    }
+}
+
+impl Store {
+    /// A store without keys. `seed` should be random where clients choose the keys: it keeps them from
+    /// choosing keys that collide. No result depends on it.
+    pub fn new(seed: u64) -> Self {
+        // They begin as one, and part when they are written.
+        let empty = Arc::new(Slot::default());
+        Self {
+            slots: vec![empty; SLOT_COUNT],
+            hasher: KeyHasher::new(seed),
+            keys: 0,
+            memory_bytes: 0,
+            garbage: Vec::new(),
+        }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.keys == 0
+    }
+
+    /// About how many bytes keys and values take. What [`Store::collect_garbage`] has still to free is not
+    /// counted, nor the room that APPEND has made ahead.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// Executes a command, of either kind, as the entry at `index` of the log.
+    pub fn execute(&mut self, command: &Command<'_>, index: Index) -> Reply {
+        match command {
+            Command::Set { key, value, condition, get } => self.set(key, value, *condition, *get, index),
+            Command::SetNx { key, value } => {
+                let absent = self.find(key).is_none();
+                if absent {
+                    self.put(key, Bytes::copy_from_slice(value), index);
+                }
+                Reply::Int(absent.into())
+            }
+            Command::Append { key, value } => self.append(key, value, index),
+            Command::Del { keys } => {
+                Reply::Int(keys.as_slice().iter().map(|key| i64::from(self.remove(key, index))).sum())
+            }
+            Command::IncrBy { key, delta } => self.increment(key, *delta, index),
+            Command::MSet { pairs } => {
+                for (key, value) in pairs {
+                    self.put(key, Bytes::copy_from_slice(value), index);
+                }
+                Reply::Ok
+            }
+            Command::FlushAll => self.flush(index),
+            Command::Get { .. }
+            | Command::StrLen { .. }
+            | Command::Exists { .. }
+            | Command::MGet { .. }
+            | Command::Type { .. }
+            | Command::DbSize => self.read(command),
+        }
+    }
+
+    /// Answers a command that does not write.
+    ///
+    /// # Panics
+    ///
+    /// On a command that [writes](Command::is_write).
+    pub fn read(&self, command: &Command<'_>) -> Reply {
+        match command {
+            Command::Get { key } => bulk(self.find(key)),
+            Command::StrLen { key } => Reply::Int(self.find(key).map_or(0, |value| length(&value.data))),
+            Command::Exists { keys } => {
+                Reply::Int(keys.as_slice().iter().map(|key| i64::from(self.find(key).is_some())).sum())
+            }
+            Command::MGet { keys } => self.get_many(keys.as_slice()),
+            Command::Type { key } => {
+                let name: &[u8] = if self.find(key).is_some() { b"string" } else { b"none" };
+                Reply::Simple(Bytes::from_static(name))
+            }
+            Command::DbSize => Reply::Int(i64::try_from(self.keys).expect("fewer keys than bytes of memory")),
+            write => panic!("not a read: {write:?}"),
+        }
+    }
+
+    /// Frees what FLUSHALL has set aside, about `budget` keys of it (a few thousand more at most). Returns
+    /// whether something is left.
+    pub fn collect_garbage(&mut self, budget: usize) -> bool {
+        let mut freed = 0;
+        while freed < budget
+            && let Some(slot) = self.garbage.last_mut()
+        {
+            // A slot that a snapshot holds too is the snapshot's to free.
+            let shard = Arc::get_mut(slot).and_then(Slot::discard_shard);
+            freed += shard.unwrap_or_else(|| self.garbage.pop().map_or(0, |last| last.len())).max(1);
+        }
+        !self.garbage.is_empty()
+    }
+
+    /// A digest of everything that the log decides: keys, values, and what is noted about them. Equal stores
+    /// have equal digests, whatever their seeds; unequal ones practically never. It reads every byte.
+    pub fn digest(&self) -> u64 {
+        let slots = self.slots.iter().enumerate();
+        slots.fold(0, |sum: u64, (number, slot)| {
+            let head = Digest::new(0).word(number as u64).word(slot.deleted).word(slot.epoch).finish();
+            // A sum, since it is the same in every order of the keys.
+            let keys = slot.iter().fold(head, |sum, Entry { key, value }| {
+                let expiry = value.expires_ms.map_or([0, 0], |at| [1, at]);
+                let key = Digest::new(1).bytes(key).bytes(&value.data).word(value.changed);
+                sum.wrapping_add(key.word(expiry[0]).word(expiry[1]).finish())
+            });
+            sum.wrapping_add(keys)
+        })
+    }
+
+    fn set(&mut self, key: &[u8], value: &[u8], condition: Condition, get: bool, index: Index) -> Reply {
+        let wanted = match condition {
+            Condition::Always => true,
+            Condition::IfAbsent => self.find(key).is_none(),
+            Condition::IfPresent => self.find(key).is_some(),
+        };
+        if !wanted {
+            return if get { bulk(self.find(key)) } else { Reply::Nil };
+        }
+        let old = self.put(key, Bytes::copy_from_slice(value), index);
+        match (get, old) {
+            (false, _) => Reply::Ok,
+            (true, Some(old)) => Reply::Bulk(old.data),
+            (true, None) => Reply::Nil,
+        }
+    }
+
+    fn append(&mut self, key: &[u8], suffix: &[u8], index: Index) -> Reply {
+        let place = self.place(key);
+        let Some(old) = self.slots[place.slot].get(place.hash, key) else {
+            self.put(key, Bytes::copy_from_slice(suffix), index);
+            return Reply::Int(length(suffix));
+        };
+        if old.data.len() + suffix.len() > MAX_VALUE_BYTES {
+            return Reply::error(format!(
+                "ERR string exceeds maximum allowed size ({MAX_VALUE_BYTES} bytes)"
+            ));
+        }
+        let value = Arc::make_mut(&mut self.slots[place.slot]).get_mut(place.hash, key);
+        let value = value.expect("it was there a moment ago");
+        value.data = appended(std::mem::take(&mut value.data), suffix);
+        value.changed = index;
+        self.memory_bytes += suffix.len();
+        Reply::Int(length(&value.data))
+    }
+
+    fn increment(&mut self, key: &[u8], delta: i64, index: Index) -> Reply {
+        let Some(old) = self.find(key).map_or(Some(0), |value| integer::parse(&value.data)) else {
+            return Reply::NOT_AN_INTEGER;
+        };
+        let Some(new) = old.checked_add(delta) else {
+            return Reply::error_text("ERR increment or decrement would overflow");
+        };
+        self.put(key, Bytes::copy_from_slice(itoa::Buffer::new().format(new).as_bytes()), index);
+        Reply::Int(new)
+    }
+
+    fn get_many(&self, keys: &[&[u8]]) -> Reply {
+        let mut replies = Vec::with_capacity(keys.len());
+        let mut bytes = 0;
+        for key in keys {
+            let value = self.find(key);
+            bytes += value.map_or(0, |value| value.data.len());
+            if bytes > MAX_REPLY_BYTES {
+                return Reply::error(format!(
+                    "ERR reply exceeds maximum allowed size ({MAX_REPLY_BYTES} bytes)"
+                ));
+            }
+            replies.push(bulk(value));
+        }
+        Reply::Array(replies)
+    }
+
+    fn flush(&mut self, index: Index) -> Reply {
+        // Slots of one epoch begin as one.
+        let mut fresh = Arc::new(Slot::empty(index, 0));
+        for slot in &mut self.slots {
+            if fresh.epoch != slot.epoch {
+                fresh = Arc::new(Slot::empty(index, slot.epoch));
+            }
+            let old = std::mem::replace(slot, Arc::clone(&fresh));
+            if old.len() > 0 {
+                self.garbage.push(old);
+            }
+        }
+        (self.keys, self.memory_bytes) = (0, 0);
+        Reply::Ok
+    }
+
+    fn place(&self, key: &[u8]) -> Place {
+        Place { slot: slot::slot_of(key).into(), hash: self.hasher.hash(key) }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<&Value> {
+        let place = self.place(key);
+        self.slots[place.slot].get(place.hash, key)
+    }
+
+    fn put(&mut self, key: &[u8], data: Bytes, index: Index) -> Option<Value> {
+        let place = self.place(key);
+        let weight = data.len();
+        let value = Value { data, changed: index, expires_ms: None };
+        let slot = Arc::make_mut(&mut self.slots[place.slot]);
+        let old = slot.insert(&self.hasher, place.hash, key, value);
+        match &old {
+            Some(old) => self.memory_bytes -= old.data.len(),
+            None => {
+                self.keys += 1;
+                self.memory_bytes += key.len() + ENTRY_OVERHEAD_BYTES;
+            }
+        }
+        self.memory_bytes += weight;
+        old
+    }
+
+    fn remove(&mut self, key: &[u8], index: Index) -> bool {
+        let place = self.place(key);
+        if self.slots[place.slot].get(place.hash, key).is_none() {
+            return false;
+        }
+        let old = Arc::make_mut(&mut self.slots[place.slot]).remove(place.hash, key, index);
+        let old = old.expect("it was there a moment ago");
+        self.keys -= 1;
+        self.memory_bytes -= key.len() + old.data.len() + ENTRY_OVERHEAD_BYTES;
+        true
+    }
+}
+
+/// `data` with `suffix` behind it: in the same memory, grown ahead, if nobody else holds it.
+fn appended(data: Bytes, suffix: &[u8]) -> Bytes {
+    let mut grown = data.try_into_mut().unwrap_or_else(|shared| {
+        let mut copy = BytesMut::with_capacity(shared.len() + suffix.len());
+        copy.extend_from_slice(&shared);
+        copy
+    });
+    grown.extend_from_slice(suffix);
+    grown.freeze()
+}
+
+fn bulk(value: Option<&Value>) -> Reply {
+    value.map_or(Reply::Nil, |value| Reply::Bulk(value.data.clone()))
+}
+
+fn length(bytes: &[u8]) -> i64 {
+    i64::try_from(bytes.len()).expect("a value is far below 2^63 bytes")
+}

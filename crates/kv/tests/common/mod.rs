@@ -1,0 +1,146 @@
+//! Replicas in one process, with everything that travels between them in order and under control.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bowline_kv::{Answer, ClientId, Command, Output, Replica, ReplicaConfig, Reply, Time};
+use bowline_raft::{Config, HardState, NodeId, RoleKind};
+use bytes::Bytes;
+
+/// A cluster without a network and with disks that are done at once.
+pub(crate) struct World {
+    pub(crate) replicas: BTreeMap<u64, Replica>,
+    /// What each node's clients were answered, in order.
+    pub(crate) answers: BTreeMap<u64, Vec<Answer>>,
+    /// Nodes to and from which nothing arrives.
+    pub cut_off: Vec<u64>,
+    tokens: u64,
+    now: Duration,
+}
+
+impl World {
+    pub(crate) fn new(size: u64) -> Self {
+        let ids: Vec<_> = (1..=size).map(NodeId).collect();
+        let replica = |&id: &NodeId| {
+            let config = ReplicaConfig {
+                raft: Config::new(id, ids.clone(), 11),
+                life: 1,
+                command_timeout: Duration::from_secs(5),
+            };
+            let mut replica = Replica::new(config, HardState::default(), Vec::new());
+            ids.iter().filter(|&&other| other != id).for_each(|&other| replica.link_up(other));
+            (id.0, replica)
+        };
+        let mut world = Self {
+            replicas: ids.iter().map(replica).collect(),
+            answers: BTreeMap::new(),
+            cut_off: Vec::new(),
+            tokens: 0,
+            now: Duration::ZERO,
+        };
+        world.pass(Duration::from_secs(3));
+        world
+    }
+
+    pub(crate) fn leader(&self) -> u64 {
+        let leads =
+            |id: &&u64| !self.cut_off.contains(id) && self.replicas[id].status().role == RoleKind::Leader;
+        *self.replicas.keys().find(leads).expect("there is a leader")
+    }
+
+    pub(crate) fn follower(&self) -> u64 {
+        let leader = self.leader();
+        *self
+            .replicas
+            .keys()
+            .find(|&&id| id != leader && !self.cut_off.contains(&id))
+            .expect("there is a follower")
+    }
+
+    /// Submits a command as a client's words, and hands back its token.
+    pub(crate) fn submit(&mut self, node: u64, client: u64, words: &str) -> u64 {
+        self.tokens += 1;
+        let args: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        let command = Command::parse(&args).expect("a valid command");
+        self.replicas.get_mut(&node).expect("a node").submit(ClientId(client), self.tokens, &command);
+        self.tokens
+    }
+
+    /// Submits, lets it be carried out, and hands back the reply.
+    pub(crate) fn ask(&mut self, node: u64, words: &str) -> Reply {
+        let token = self.submit(node, 1, words);
+        self.pass(Duration::from_millis(100));
+        self.reply(node, token)
+    }
+
+    pub(crate) fn reply(&self, node: u64, token: u64) -> Reply {
+        let answers = self.answers.get(&node).map(Vec::as_slice).unwrap_or_default();
+        let mut found = answers.iter().filter(|a| a.token == token);
+        let reply = found.next().unwrap_or_else(|| panic!("command {token} has no answer")).reply.clone();
+        assert!(found.next().is_none(), "command {token} was answered twice");
+        reply
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += Duration::from_millis(5);
+            let now = Time {
+                monotonic: self.now,
+                unix_ms: 1_000_000 + u64::try_from(self.now.as_millis()).expect("a short while"),
+            };
+            self.replicas.values_mut().for_each(|replica| replica.tick(now));
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let ids: Vec<u64> = self.replicas.keys().copied().collect();
+        for _ in 0..100 {
+            let mut idle = true;
+            for &id in &ids {
+                let output = self.replicas.get_mut(&id).expect("a node").ready();
+                idle &= self.carry_out(id, output);
+            }
+            if idle {
+                return;
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    fn arrives(&self, from: u64, to: u64) -> bool {
+        !self.cut_off.contains(&from) && !self.cut_off.contains(&to)
+    }
+
+    fn carry_out(&mut self, id: u64, output: Output) -> bool {
+        let idle = output.messages.is_empty()
+            && output.forwards.is_empty()
+            && output.replies.is_empty()
+            && output.write.is_none()
+            && !output.again;
+        for envelope in output.messages {
+            if self.arrives(id, envelope.to.0) {
+                let to = self.replicas.get_mut(&envelope.to.0).expect("a node");
+                to.message(NodeId(id), envelope.message).expect("a correct peer");
+            }
+        }
+        for (to, bytes) in output.forwards {
+            if self.arrives(id, to.0) {
+                let to = self.replicas.get_mut(&to.0).expect("a node");
+                to.forwarded(NodeId(id), &Bytes::from(bytes)).expect("a correct peer");
+            }
+        }
+        for (to, bytes) in output.replies {
+            if self.arrives(id, to.0) {
+                let to = self.replicas.get_mut(&to.0).expect("a node");
+                to.forward_answers(&Bytes::from(bytes)).expect("a correct peer");
+            }
+        }
+        if let Some(write) = output.write {
+            self.replicas.get_mut(&id).expect("a node").persisted(write.seq);
+        }
+        self.answers.entry(id).or_default().extend(output.answers);
+        idle
+    }
+}
