@@ -1,0 +1,53 @@
+//! What a Redis client meets: the commands that concern its connection and this server, not the data.
+//!
+//! Client libraries greet a server before the first command of the application: `HELLO 3`, `CLIENT SETINFO`,
+//! `INFO` until it says `loading:0`, `COMMAND DOCS`, `CONFIG GET save`. All of that is answered here, by the
+//! node that was asked, without the log. [`Connection`] is the state of one client; its
+//! [`handle`](Connection::handle) takes a command's arguments and says what is to be done:
+//!
+//! | the command | [`Action`] | the caller |
+//! |---|---|---|
+//! | PING, HELLO, CLIENT SETNAME, COMMAND ... | `Reply` | sends it, behind the replies still owed |
+//! | GET, SET, anything not known here | `Data` | gives it to the store, which also refuses what it does not know |
+//! | INFO | `Info` | renders it with the figures of this moment, [`info`] |
+//! | CLIENT LIST | `ClientList` | lists the connections that it has |
+//! | CONFIG RESETSTAT | `ResetStats` | sets its counters to zero, answers OK |
+//! | QUIT | `Close` | sends it, behind the replies still owed, and closes |
+//! | an HTTP request | `Drop` | closes: a web page must not be able to speak to the server |
+//!
+//! A reply is written in the protocol that its command left behind ([`Connection::protocol`] after `handle`):
+//! `HELLO 3` is answered in RESP3, and a GET in front of it, even if answered later, in RESP2.
+//!
+//! A command that is not served is refused, never accepted and ignored: `CLIENT REPLY OFF` or `CLIENT
+//! TRACKING ON` answered by OK would leave a client waiting, or reading stale data from its own cache.
+
+mod client;
+mod command;
+mod config;
+mod connection;
+mod data;
+mod glob;
+pub mod info;
+mod table;
+
+pub use client::ClientFilter;
+pub use connection::{Action, Connection};
+pub use info::{Metrics, NodeInfo, Sections};
+
+use crate::resp::Value;
+
+/// The version of Redis whose commands and replies this server follows, for clients that look at it.
+pub const REDIS_VERSION: &str = "7.4.0";
+
+fn wrong_arity(name: &str) -> Value {
+    Value::error(format!("ERR wrong number of arguments for '{name}' command"))
+}
+
+fn syntax_error() -> Value {
+    Value::error("ERR syntax error")
+}
+
+/// What the client sent, for an error text: readable, and at most 128 bytes of it, as in Redis.
+fn quoted(arg: &[u8]) -> String {
+    String::from_utf8_lossy(&arg[..arg.len().min(128)]).into_owned()
+}

@@ -1,0 +1,378 @@
+//! The connections to the other nodes.
+//!
+//! To each other node this one makes two: one for Raft's messages, which go one way, and one for
+//! its clients' commands, which are answered on it. So a large value among the commands never
+//! delays a heartbeat. What is sent on a connection that is not there is dropped: Raft sends it
+//! again, and unanswered commands are sent again when the connection is back.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bowline_raft::NodeId;
+use bowline_storage::{Directory, DirectoryId};
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::frame::{self, FrameError, Greeting, Kind};
+use crate::options::Member;
+use crate::outbox::Outbox;
+use crate::shell::Shell;
+
+/// How long a connection may take to be made and greeted.
+const GREETING_TIME: Duration = Duration::from_secs(2);
+
+/// The first and the longest pause before the next try.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// What may wait for a peer that does not read, in bytes: beyond it, messages are dropped.
+const MAX_WAITING_BYTES: usize = 128 << 20;
+
+/// A connection that answers nothing for so long is given up by the system.
+const USER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Another node, and the connections to it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) member: Member,
+    /// Raft's messages to it.
+    pub(crate) raft: Rc<Link>,
+    /// This node's clients' commands to it.
+    pub(crate) forward: Rc<Link>,
+    /// Answers to its clients' commands: on the latest connection that it made for them.
+    pub(crate) replies: RefCell<Option<Rc<Link>>>,
+    /// What was last said about it in the log, so that it is said once.
+    complaint: RefCell<String>,
+}
+
+/// One connection, or the place for one.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    outbox: Outbox,
+    stream: RefCell<Option<Rc<TcpStream>>>,
+    dirty: Cell<bool>,
+}
+
+impl Link {
+    /// Whether there is a connection.
+    pub(crate) fn is_up(&self) -> bool {
+        self.stream.borrow().is_some()
+    }
+
+    /// Adds a frame, to be written by the next [`flush`](Self::flush). Dropped without a connection.
+    pub(crate) fn send(&self, fill: impl FnOnce(&mut Vec<u8>)) {
+        if self.is_up() && self.outbox.len() < MAX_WAITING_BYTES {
+            self.outbox.push(|out| frame::put(out, fill));
+            self.dirty.set(true);
+        }
+    }
+
+    /// Writes what was added.
+    pub(crate) fn flush(&self) {
+        if self.dirty.take()
+            && let Some(stream) = self.stream.borrow().as_ref()
+        {
+            // An error shows itself to the task that reads this connection.
+            let _ = self.outbox.flush_or_ring(stream);
+        }
+    }
+
+    /// Carries a greeted connection until it ends.
+    async fn run(
+        &self,
+        stream: TcpStream,
+        mut buffer: BytesMut,
+        mut on_frame: impl FnMut(Bytes) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let stream = Rc::new(stream);
+        self.outbox.clear();
+        *self.stream.borrow_mut() = Some(stream.clone());
+        let ended = self.carry(&stream, &mut buffer, &mut on_frame).await;
+        // A later connection may have taken the place already.
+        let mut current = self.stream.borrow_mut();
+        if current.as_ref().is_some_and(|now| Rc::ptr_eq(now, &stream)) {
+            *current = None;
+        }
+        ended
+    }
+
+    async fn carry(
+        &self,
+        stream: &TcpStream,
+        buffer: &mut BytesMut,
+        on_frame: &mut impl FnMut(Bytes) -> Result<(), String>,
+    ) -> Result<(), String> {
+        loop {
+            while let Some(payload) = frame::take(buffer).map_err(|error: FrameError| error.to_string())? {
+                on_frame(payload)?;
+            }
+            self.outbox.wait(stream, true).await.map_err(|error| error.to_string())?;
+            self.outbox.flush(stream).map_err(|error| error.to_string())?;
+            buffer.reserve(64 << 10);
+            match stream.try_read_buf(buffer) {
+                Ok(0) => return Err("the other side closed the connection".to_owned()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+}
+
+/// All other nodes.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    pub(crate) all: BTreeMap<NodeId, Peer>,
+    own: NodeId,
+    cluster: String,
+    directory: RefCell<Directory>,
+}
+
+impl Peers {
+    pub(crate) fn new(own: NodeId, members: &[Member], directory: Directory) -> Self {
+        let peer = |member: &Member| Peer {
+            member: member.clone(),
+            raft: Rc::default(),
+            forward: Rc::default(),
+            replies: RefCell::default(),
+            complaint: RefCell::default(),
+        };
+        Self {
+            all: members.iter().filter(|m| m.id != own).map(|m| (m.id, peer(m))).collect(),
+            own,
+            cluster: directory.identity().cluster.clone(),
+            directory: RefCell::new(directory),
+        }
+    }
+
+    /// Writes everything that was sent since the last time.
+    pub(crate) fn flush(&self) {
+        for peer in self.all.values() {
+            peer.raft.flush();
+            peer.forward.flush();
+            if let Some(replies) = peer.replies.borrow().as_ref() {
+                replies.flush();
+            }
+        }
+    }
+
+    fn greeting(&self, to: NodeId, kind: Kind, refusal: String) -> Greeting {
+        Greeting {
+            version: frame::VERSION,
+            cluster: self.cluster.clone(),
+            from: self.own.0,
+            to: to.0,
+            directory: self.directory.borrow().identity().directory.0.to_be_bytes().to_vec(),
+            is_forward: kind == Kind::Forward,
+            refusal,
+        }
+    }
+
+    /// Whether the other side is who it should be: says why not.
+    fn check(&self, greeting: &Greeting) -> Result<NodeId, String> {
+        let from = NodeId(greeting.from);
+        let own = self.own;
+        if greeting.version != frame::VERSION {
+            return Err(format!(
+                "node {from} speaks version {} between nodes, and node {own} version {}",
+                greeting.version,
+                frame::VERSION
+            ));
+        }
+        if greeting.cluster != self.cluster {
+            return Err(format!(
+                "node {from} is of cluster \"{}\", and node {own} of cluster \"{}\"",
+                greeting.cluster, self.cluster
+            ));
+        }
+        if greeting.to != own.0 {
+            return Err(format!("node {from} looks for node {} here, and this is node {own}", greeting.to));
+        }
+        if !self.all.contains_key(&from) {
+            return Err(format!("node {from} is not a member, says node {own}"));
+        }
+        let directory: [u8; 16] = greeting
+            .directory
+            .as_slice()
+            .try_into()
+            .map_err(|_| format!("node {from} shows no directory id"))?;
+        let directory = DirectoryId(u128::from_be_bytes(directory));
+        self.directory.borrow_mut().remember_peer(from, directory).map_err(|error| error.to_string())?;
+        Ok(from)
+    }
+
+    fn complain(&self, about: NodeId, text: String) {
+        let Some(peer) = self.all.get(&about) else {
+            tracing::warn!("peer {about}: {text}");
+            return;
+        };
+        let mut last = peer.complaint.borrow_mut();
+        if *last != text {
+            tracing::warn!("peer {about} ({}): {text}", peer.member.peer_addr);
+            *last = text;
+        }
+    }
+
+    fn praise(&self, peer: &Peer, kind: Kind) {
+        peer.complaint.borrow_mut().clear();
+        if kind == Kind::Raft {
+            tracing::info!("peer {} ({}): connected", peer.member.id, peer.member.peer_addr);
+        }
+    }
+}
+
+/// Keeps a connection of this kind to that node for as long as the server runs.
+pub(crate) async fn dial(shell: Rc<Shell>, to: NodeId, kind: Kind) {
+    let peer = &shell.peers.all[&to];
+    let mut pause = RETRY.0;
+    loop {
+        let made = tokio::time::timeout(GREETING_TIME, connect(&shell.peers, peer, kind)).await;
+        let ended = match made.unwrap_or_else(|_| Err("no answer".to_owned())) {
+            Ok((stream, buffer)) => {
+                pause = RETRY.0;
+                shell.peers.praise(peer, kind);
+                carry_dialled(&shell, peer, kind, stream, buffer).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            shell.peers.complain(to, error);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY.1);
+    }
+}
+
+async fn carry_dialled(
+    shell: &Shell,
+    peer: &Peer,
+    kind: Kind,
+    stream: TcpStream,
+    buffer: BytesMut,
+) -> Result<(), String> {
+    match kind {
+        Kind::Raft => peer.raft.run(stream, buffer, |_| Err("an answer where none belongs".to_owned())).await,
+        Kind::Forward => {
+            shell.replica.borrow_mut().link_up(peer.member.id);
+            shell.wake.notify_one();
+            let on_frame = |payload: Bytes| {
+                shell.wake.notify_one();
+                shell.replica.borrow_mut().forward_answers(&payload).map_err(|error| error.to_string())
+            };
+            peer.forward.run(stream, buffer, on_frame).await
+        }
+    }
+}
+
+async fn connect(peers: &Peers, peer: &Peer, kind: Kind) -> Result<(TcpStream, BytesMut), String> {
+    let mut stream = TcpStream::connect(&peer.member.peer_addr).await.map_err(|error| error.to_string())?;
+    tune(&stream).map_err(|error| error.to_string())?;
+    say(&mut stream, &peers.greeting(peer.member.id, kind, String::new())).await?;
+    let mut buffer = BytesMut::new();
+    let answer = hear(&mut stream, &mut buffer).await?;
+    if !answer.refusal.is_empty() {
+        return Err(format!("refused this node: {}", answer.refusal));
+    }
+    let from = peers.check(&answer).map_err(|error| format!("refused: {error}"))?;
+    if from != peer.member.id {
+        return Err(format!("node {from} answers there"));
+    }
+    Ok((stream, buffer))
+}
+
+/// Takes the connections that other nodes make.
+pub(crate) async fn accept(shell: Rc<Shell>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, addr)) => {
+                let shell = shell.clone();
+                tokio::task::spawn_local(async move {
+                    let greeted = tokio::time::timeout(GREETING_TIME, greet(&shell.peers, stream)).await;
+                    match greeted.unwrap_or_else(|_| Err((None, "no greeting".to_owned()))) {
+                        Ok(greeted) => carry_accepted(&shell, greeted).await,
+                        Err((Some(from), error)) => shell.peers.complain(from, format!("refused: {error}")),
+                        Err((None, error)) => tracing::warn!("peer port: {addr}: {error}"),
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!("could not take a connection of a peer: {error}");
+                tokio::time::sleep(RETRY.1).await;
+            }
+        }
+    }
+}
+
+struct Greeted {
+    from: NodeId,
+    kind: Kind,
+    stream: TcpStream,
+    buffer: BytesMut,
+}
+
+async fn greet(peers: &Peers, mut stream: TcpStream) -> Result<Greeted, (Option<NodeId>, String)> {
+    tune(&stream).map_err(|error| (None, error.to_string()))?;
+    let mut buffer = BytesMut::new();
+    let greeting = hear(&mut stream, &mut buffer).await.map_err(|error| (None, error))?;
+    let claimed = NodeId(greeting.from);
+    let kind = if greeting.is_forward { Kind::Forward } else { Kind::Raft };
+    let checked = peers.check(&greeting);
+    let refusal = checked.as_ref().err().cloned().unwrap_or_default();
+    say(&mut stream, &peers.greeting(claimed, kind, refusal))
+        .await
+        .map_err(|error| (Some(claimed), error))?;
+    let from = checked.map_err(|error| (Some(claimed), error))?;
+    Ok(Greeted { from, kind, stream, buffer })
+}
+
+async fn carry_accepted(shell: &Shell, greeted: Greeted) {
+    let Greeted { from, kind, stream, buffer } = greeted;
+    let link = Rc::new(Link::default());
+    let ended = match kind {
+        Kind::Raft => link.run(stream, buffer, |payload| shell.on_raft(from, &payload)).await,
+        Kind::Forward => {
+            *shell.peers.all[&from].replies.borrow_mut() = Some(link.clone());
+            let on_frame = |payload: Bytes| {
+                shell.wake.notify_one();
+                shell.replica.borrow_mut().forwarded(from, &payload).map_err(|error| error.to_string())
+            };
+            link.run(stream, buffer, on_frame).await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!("a connection from peer {from} ended: {error}");
+    }
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+async fn say(stream: &mut TcpStream, greeting: &Greeting) -> Result<(), String> {
+    let mut out = Vec::new();
+    frame::put(&mut out, |out| greeting.encode_raw(out));
+    stream.write_all(&out).await.map_err(|error| error.to_string())
+}
+
+/// A greeting is short: nothing longer is waited for from somebody who is not known yet.
+const MAX_GREETING_BYTES: usize = 64 << 10;
+
+async fn hear(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Greeting, String> {
+    loop {
+        if let Some(payload) = frame::take(buffer).map_err(|error| error.to_string())? {
+            return Greeting::decode(payload).map_err(|error| format!("not a greeting: {error}"));
+        }
+        if buffer.len() > MAX_GREETING_BYTES {
+            return Err("not a greeting".to_owned());
+        }
+        let read = stream.read_buf(buffer).await.map_err(|error| error.to_string())?;
+        if read == 0 {
+            return Err("closed before the greeting".to_owned());
+        }
+    }
+}

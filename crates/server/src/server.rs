@@ -1,0 +1,200 @@
+//! One server, from its start to its end.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bowline_kv::{Replica, ReplicaConfig};
+use bowline_raft::{Config, GroupId};
+use bowline_storage::{Directory, RealDisk, RecoveredGroup, Wal, WalConfig};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use crate::client::Client;
+use crate::disk::{self, DiskThread};
+use crate::error::ServerError;
+use crate::face::{Connection, NodeInfo};
+use crate::frame::Kind;
+use crate::options::{Options, cluster_number};
+use crate::peers::{self, Peers};
+use crate::shell::Shell;
+
+/// How long a client's command is held without an answer: several elections.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a stop waits for the answers that are owed: longer than a command is held.
+const DRAIN_TIME: Duration = Duration::from_secs(7);
+
+/// How many clients may be connected at once, as in Redis.
+const MAX_CLIENTS: u64 = 10_000;
+
+/// Runs a server until SIGTERM or SIGINT, and then until what is in progress is answered.
+///
+/// # Errors
+///
+/// [`ServerError`] when it could not start. A disk that fails later ends the process at once,
+/// with [`ServerError::exit_code`]: what a sync that failed has left behind nobody knows.
+pub fn run(options: Options) -> Result<(), ServerError> {
+    let system = |what| move |source| ServerError::System { what, source };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start the runtime"))?;
+    LocalSet::new().block_on(&runtime, serve(options))
+}
+
+async fn serve(options: Options) -> Result<(), ServerError> {
+    let system = |what| move |source| ServerError::System { what, source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(system("listen for SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(system("listen for SIGINT"))?;
+    let own = options.own().ok_or_else(|| not_a_member(&options))?.clone();
+
+    // The ports first: a wrong one must not leave a directory behind.
+    let clients = listen("clients", &options.listen).await?;
+    let host = options.listen.rsplit_once(':').map_or("", |(host, _)| host);
+    let peer_port = own.peer_addr.rsplit_once(':').map_or("", |(_, port)| port);
+    let peers_listener = listen("peers", &format!("{host}:{peer_port}")).await?;
+
+    let (replica, directory, wal) = open(&options)?;
+    disk::check_room(&wal)?;
+    let identity = directory.identity().clone();
+    let wake = Arc::new(Notify::new());
+    let disk = DiskThread::start(wal, wake.clone(), |error| {
+        tracing::error!("{error}");
+        std::process::exit(i32::from(error.exit_code()));
+    })?;
+    let info = NodeInfo {
+        node_id: options.id.0,
+        cluster: identity.cluster.clone(),
+        run_id: format!("{:032x}{:08x}", identity.directory.0, identity.life),
+        pid: std::process::id(),
+        listen: clients.local_addr().map_err(system("read the own address"))?,
+        data_dir: options.data.display().to_string(),
+        max_clients: MAX_CLIENTS,
+    };
+    let cluster = cluster_number(&identity.cluster);
+    let peers = Peers::new(options.id, &options.members, directory);
+    tracing::info!(
+        "node {} of cluster \"{}\": clients on {}, peers on {}, data in {}",
+        options.id,
+        identity.cluster,
+        options.listen,
+        own.peer_addr,
+        options.data.display()
+    );
+    let shell = Rc::new(Shell::new(replica, peers, info, disk, wake, cluster));
+    let mut tasks = vec![
+        tokio::task::spawn_local(peers::accept(shell.clone(), peers_listener)),
+        tokio::task::spawn_local({
+            let shell = shell.clone();
+            async move { shell.run().await }
+        }),
+    ];
+    for &id in shell.peers.all.keys() {
+        for kind in [Kind::Raft, Kind::Forward] {
+            tasks.push(tokio::task::spawn_local(peers::dial(shell.clone(), id, kind)));
+        }
+    }
+    let accept = tokio::task::spawn_local(accept(shell.clone(), clients));
+
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: answers what is in progress, then stops"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: answers what is in progress, then stops"),
+    }
+    accept.abort();
+    shell.drain(DRAIN_TIME).await;
+    tasks.into_iter().for_each(|task| task.abort());
+    shell.stop_disk();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn not_a_member(options: &Options) -> ServerError {
+    let members =
+        options.members.iter().map(|m| format!("{}={}", m.id, m.addr)).collect::<Vec<_>>().join(",");
+    ServerError::NotAMember { id: options.id, members }
+}
+
+async fn listen(what: &'static str, addr: &str) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(addr).await.map_err(|source| ServerError::Listen {
+        what,
+        addr: addr.to_owned(),
+        source,
+    })
+}
+
+/// Opens the directory and the log, begins a new life, and makes the replica.
+fn open(options: &Options) -> Result<(Replica, Directory, Wal<RealDisk>), ServerError> {
+    let ids: Vec<_> = options.members.iter().map(|m| m.id).collect();
+    let mut directory = if options.new {
+        let name = options.cluster.clone().unwrap_or_else(|| options.default_cluster_name());
+        Directory::create(&options.data, options.id, &name, &ids)?
+    } else {
+        Directory::open(&options.data, options.id, options.cluster.as_deref(), &ids)?
+    };
+    let identity = directory.identity();
+    let config = WalConfig {
+        cluster: cluster_number(&identity.cluster),
+        directory: identity.directory,
+        segment_bytes: WalConfig::SEGMENT_BYTES,
+    };
+    let disk = RealDisk::open(&options.data)
+        .map_err(|source| ServerError::System { what: "open the data directory", source })?;
+    let (wal, group) = if directory.life() == 0 {
+        (Wal::create(disk, config)?, RecoveredGroup::default())
+    } else {
+        let (wal, mut recovered) = Wal::open(disk, config)?;
+        if let Some(torn) = &recovered.torn_tail {
+            tracing::warn!("{torn}");
+        }
+        (wal, recovered.groups.remove(&GroupId::FIRST_DATA).unwrap_or_default())
+    };
+    let life = directory.begin_life()?;
+    // Not the same timeouts in each life: two nodes that once drew alike would go on doing so.
+    let seed = identity_seed(&directory) ^ life;
+    let mut raft = Config::new(options.id, ids, seed);
+    raft.max_log_bytes = options.log_limit_bytes;
+    let config = ReplicaConfig { raft, life, command_timeout: COMMAND_TIMEOUT };
+    Ok((Replica::new(config, group.hard_state, group.entries), directory, wal))
+}
+
+fn identity_seed(directory: &Directory) -> u64 {
+    let [high, low] =
+        [directory.identity().directory.0 >> 64, directory.identity().directory.0 & u128::from(u64::MAX)];
+    u64::try_from(high ^ low).expect("half of it fits")
+}
+
+/// Takes the clients' connections.
+async fn accept(shell: Rc<Shell>, listener: TcpListener) {
+    let mut next_id = 1;
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!("could not take a client's connection: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        shell.stats.connections.set(shell.stats.connections.get() + 1);
+        if shell.clients.borrow().len() as u64 >= MAX_CLIENTS {
+            shell.stats.refused_connections.set(shell.stats.refused_connections.get() + 1);
+            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+            continue;
+        }
+        let _ = stream.set_nodelay(true);
+        let local = stream.local_addr().unwrap_or(shell.info.listen);
+        let connection = Connection::new(next_id, peer, local, shell.unix_us());
+        next_id += 1;
+        let client = Rc::new(Client::new(stream, connection));
+        shell.clients.borrow_mut().insert(client.id, client.clone());
+        let shell = shell.clone();
+        tokio::task::spawn_local(async move {
+            client.run(&shell).await;
+            shell.clients.borrow_mut().remove(&client.id);
+            shell.replica.borrow_mut().forget(client.id);
+        });
+    }
+}

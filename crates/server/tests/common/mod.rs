@@ -1,0 +1,97 @@
+//! One client's end, without a socket: bytes in, bytes out, by way of reader, connection and replies.
+
+use bowline_server::face::{Action, Connection, Metrics, NodeInfo, info};
+use bowline_server::resp::{Reader, Value};
+
+/// The time at which everything happens: microseconds since 1970.
+pub(crate) const NOW_US: u64 = 1_795_300_543_430_214;
+
+pub(crate) fn node() -> NodeInfo {
+    NodeInfo {
+        node_id: 2,
+        cluster: "blue".into(),
+        run_id: "0123456789abcdef0123456789abcdef01234567".into(),
+        pid: 4711,
+        listen: "127.0.0.1:7380".parse().unwrap(),
+        data_dir: "/data/2".into(),
+        max_clients: 10_000,
+    }
+}
+
+pub(crate) struct Client {
+    reader: Reader,
+    pub connection: Connection,
+    pub metrics: Metrics,
+    pub is_open: bool,
+}
+
+impl Client {
+    pub(crate) fn new() -> Self {
+        Self {
+            reader: Reader::new(),
+            connection: Connection::new(
+                7,
+                "127.0.0.1:50000".parse().unwrap(),
+                "127.0.0.1:7380".parse().unwrap(),
+                NOW_US - 3_000_000,
+            ),
+            metrics: Metrics::default(),
+            is_open: true,
+        }
+    }
+
+    /// What is answered to these bytes. A command for the store is answered by nil.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> String {
+        let mut out = Vec::new();
+        self.reader.buffer().extend_from_slice(bytes);
+        while self.is_open {
+            let value = match self.reader.next() {
+                Ok(None) => break,
+                Ok(Some(frame)) => match self.connection.handle(&frame.args(), &node(), NOW_US) {
+                    Action::Reply(value) => Some(value),
+                    Action::Data => Some(Value::Nil),
+                    Action::Info(sections) => {
+                        Some(Value::Verbatim(info::render(sections, &node(), &self.metrics, NOW_US)))
+                    }
+                    Action::ClientList(filter) => {
+                        let line = self.connection.describe(NOW_US);
+                        Some(Value::Verbatim(if filter.keeps(&self.connection) {
+                            line
+                        } else {
+                            String::new()
+                        }))
+                    }
+                    Action::ResetStats => Some(Value::ok()),
+                    Action::Close(value) => {
+                        self.is_open = false;
+                        Some(value)
+                    }
+                    Action::Drop => {
+                        self.is_open = false;
+                        None
+                    }
+                },
+                Err(error) => {
+                    self.is_open = false;
+                    Some(error.into())
+                }
+            };
+            if let Some(value) = value {
+                value.write(self.connection.protocol(), &mut out);
+            }
+        }
+        String::from_utf8(out).expect("an answer in UTF-8")
+    }
+
+    /// What is answered to a command of these words.
+    pub(crate) fn call(&mut self, words: &str) -> String {
+        self.send(&frame(words))
+    }
+}
+
+/// The command of these words, as a library sends it.
+pub(crate) fn frame(words: &str) -> Vec<u8> {
+    let words: Vec<&str> = words.split(' ').collect();
+    let bulks = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+    format!("*{}\r\n{}", words.len(), bulks.collect::<String>()).into_bytes()
+}
