@@ -1,3 +1,31 @@
-//! The one binary.
+//! `bowline`: the one binary. A server, a cluster of servers on one machine, and what asks them.
+//!
+//! The exit code is the answer: 0 it is so, 1 it is not, 2 wrong usage. A server ends with 3 when its disk
+//! failed to keep what it was given: it must not be started again before somebody has looked at the disk.
 
-fn main() {}
+mod args;
+mod commands;
+mod node_info;
+mod resp_client;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Dev(args) => commands::dev::run(&args),
+        Command::Server(args) => commands::server::run(args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Get(args) => commands::get::run(&args),
+        Command::Put(args) => commands::put::run(&args),
+        Command::Append(args) => commands::append::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        commands::complain(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}

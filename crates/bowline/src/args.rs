@@ -1,0 +1,244 @@
+//! What can be written behind `bowline`, and the words that explain it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
+
+/// The ports of `bowline dev`, which is where a command that is not told otherwise looks for a cluster.
+const DEV_ADDRESSES: &str = "127.0.0.1:7379,127.0.0.1:7380,127.0.0.1:7381";
+
+/// A key/value store that any Redis client can talk to, and that does not lose what it has acknowledged.
+///
+/// A cluster is several servers that keep the same data. It goes on as long as more than half of them
+/// run, and answers OK to a write only when more than half of them have it on disk.
+///
+/// Begin with `bowline dev`: it starts a cluster on this machine and says what to type next.
+#[derive(Debug, Parser)]
+#[command(name = "bowline", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 it is so, 1 it is not (not found, refused, nobody answers), 2 wrong usage."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Dev(DevArgs),
+    Server(ServerArgs),
+    Status(StatusArgs),
+    Get(GetArgs),
+    Put(PutArgs),
+    Append(AppendArgs),
+}
+
+/// Start a cluster on this machine, to try things out; Ctrl-C stops it
+///
+/// Every node is a real server process of its own, that listens on 127.0.0.1 only. What you write is kept in
+/// the directory and is there again the next time. A node that dies is brought back after three seconds, so
+/// you may kill one and watch what happens.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// How many nodes, from 1 to 9. Three go on when one is lost, five when two are
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub(crate) nodes: u16,
+    /// Where the nodes keep their data and logs; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "./bowline-data")]
+    pub(crate) dir: PathBuf,
+    /// The first node's port for clients; the others take the next ones, and each node PORT+10000 for its peers
+    #[arg(long, value_name = "PORT", default_value_t = 7379, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+    /// Leave a node that died down
+    #[arg(long)]
+    pub(crate) no_restart: bool,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// Run one server, a node of a cluster
+///
+/// Give every node of the cluster the same --peers. The very first start of a cluster's node takes --new as
+/// well; no later one does. SIGTERM or Ctrl-C stops it: it answers what is in progress, and ends within ten
+/// seconds.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// This node's number among --peers
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) id: u64,
+    /// The directory that holds this node's data, and nothing else
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Where to listen for clients, such as 0.0.0.0:7379. There are no passwords yet: let nobody reach it that
+    /// you do not trust
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    pub(crate) listen: String,
+    /// Every node of the cluster, this one too, by the address where clients reach it:
+    /// 1=HOST:PORT,2=HOST:PORT,3=HOST:PORT. Nodes reach each other at PORT+10000, or at another port when it is
+    /// written, as in 1=HOST:PORT@PEERPORT
+    #[arg(long, value_name = "ID=HOST:PORT,...")]
+    pub(crate) peers: String,
+    /// The cluster's name. Nodes of different clusters refuse each other [default: made from --peers at the first
+    /// start, and then kept in the directory]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// This is the first start of this node, in a new cluster: begin with an empty directory. Never give it to
+    /// a node whose disk was lost: it would vote again where it has voted before, and acknowledged writes could
+    /// be lost
+    #[arg(long)]
+    pub(crate) new: bool,
+    /// How large the log on disk may grow before writes are refused, in bytes or as in 512MiB
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
+    pub(crate) log_limit: u64,
+    /// End at once when the process with this number, which has started this one, is gone.
+    #[arg(long, value_name = "PID", hide = true, value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) die_with_parent: Option<i32>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// Show every node: who leads, how far each has come, which are down
+///
+/// One node that answers is enough: it knows the others, and each is then asked for itself.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Print the value of a key
+///
+/// The value is followed by a newline. A key that is not there prints nothing, says (nil) on the standard
+/// error, and ends with exit code 1.
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// The key
+    #[arg(value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) key: OsString,
+    #[command(flatten)]
+    pub(crate) at: At,
+}
+
+/// Store a value under a key, and print OK
+///
+/// OK means that the value is on the disks of more than half of the nodes.
+#[derive(Debug, Args)]
+pub(crate) struct PutArgs {
+    /// The key
+    #[arg(value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) key: OsString,
+    /// The value
+    #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+    pub(crate) value: OsString,
+    #[command(flatten)]
+    pub(crate) at: At,
+}
+
+/// Add to the end of a key's value, and print the new length in bytes
+///
+/// A key that is not there counts as empty.
+#[derive(Debug, Args)]
+pub(crate) struct AppendArgs {
+    /// The key
+    #[arg(value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) key: OsString,
+    /// What to add
+    #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+    pub(crate) value: OsString,
+    #[command(flatten)]
+    pub(crate) at: At,
+}
+
+/// Which nodes to ask.
+#[derive(Debug, Args)]
+pub(crate) struct At {
+    /// The nodes to ask, the next one when one cannot be reached; any node answers for the whole cluster
+    #[arg(long = "at", value_name = "HOST:PORT,...", value_delimiter = ',', default_value = DEV_ADDRESSES)]
+    #[arg(value_parser = address, hide_default_value = true)]
+    #[arg(
+        help = "The nodes to ask, HOST:PORT[,HOST:PORT...]: the next one when one cannot be reached. Any node \
+                  answers for the whole cluster [default: the three of `bowline dev`]"
+    )]
+    pub(crate) addresses: Vec<String>,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What to log: error, warn, info, debug or trace, each with all before it
+    #[arg(long = "log", value_name = "LEVEL", default_value = "info", value_parser = level)]
+    pub(crate) level: LevelFilter,
+}
+
+/// A level of the log.
+fn level(text: &str) -> Result<LevelFilter, String> {
+    ["error", "warn", "info", "debug", "trace"]
+        .contains(&text)
+        .then(|| text.parse().expect("the five names are levels"))
+        .ok_or_else(|| "not a level: write error, warn, info, debug or trace".to_owned())
+}
+
+/// `HOST:PORT`. Whether the host exists is seen when it is used.
+fn address(text: &str) -> Result<String, String> {
+    let usage = "not an address: write HOST:PORT, such as 127.0.0.1:7379 or [::1]:7379";
+    let (host, port) = text.rsplit_once(':').ok_or(usage)?;
+    let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
+    if host.is_empty() || is_bare_ipv6 || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(usage.to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A number of bytes, plain or in a binary unit.
+fn size(text: &str) -> Result<u64, String> {
+    let usage = "not a size: write a number of bytes, or one with KiB, MiB, GiB or TiB, such as 512MiB";
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return Err(usage.to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| usage)?;
+    number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(|| usage.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_binary_units() {
+        assert_eq!(size("1"), Ok(1));
+        assert_eq!(size("512MiB"), Ok(512 << 20));
+        assert_eq!(size("2 gib"), Ok(2 << 30));
+        for wrong in ["", "GiB", "2GB", "-1", "1.5GiB", "0", "99999999TiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        for right in ["127.0.0.1:7379", "[::1]:7379", "node-1.example:1"] {
+            assert!(address(right).is_ok(), "{right}");
+        }
+        for wrong in ["", "7379", ":7379", "host", "host:", "host:0", "host:65536", "::1:7379"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! One file for each command.
+
+pub(crate) mod append;
+pub(crate) mod dev;
+pub(crate) mod get;
+pub(crate) mod put;
+pub(crate) mod server;
+pub(crate) mod status;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::bail;
+
+use crate::resp_client::{CallError, Connection, Reply};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long an answer may take. A node holds a command through an election, and then says itself that there
+/// is no majority; this is for a node that says nothing any more.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A line for people. That nobody reads it any more (a closed terminal) is no reason to stop.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// What is done when nobody has said whether a command took effect.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    /// The command changes nothing: the next node is asked.
+    Reads,
+    /// The command may have taken effect, and is not sent a second time.
+    Writes,
+}
+
+/// The first answer that one of the nodes gives. The next node is asked only when the command certainly did
+/// not happen at the one before.
+///
+/// # Errors
+/// Nobody could be reached; nobody has said whether it happened; or the cluster refused the command.
+fn ask(addresses: &[String], effect: Effect, command: &[&[u8]]) -> anyhow::Result<Reply> {
+    let mut reasons = Vec::new();
+    for addr in addresses {
+        let answer = Connection::open(addr, CONNECT_TIMEOUT, REPLY_TIMEOUT)
+            .map_err(CallError::NotSent)
+            .and_then(|mut connection| connection.call(command));
+        match answer {
+            // Certainly not executed: a node that is cut off from the others says so too, and the next may not be.
+            Ok(Reply::Error(text)) if text.starts_with("CLUSTERDOWN") => {
+                reasons.push(format!("{addr}: {text}"));
+            }
+            Ok(Reply::Error(text)) if text.starts_with("UNCERTAIN") => bail!(unknown(addr, &text)),
+            Ok(Reply::Error(text)) => bail!("{addr} refused: {text}"),
+            Ok(reply) => return Ok(reply),
+            Err(CallError::Unanswered(reason)) if effect == Effect::Writes => {
+                bail!(unknown(addr, &reason.to_string()));
+            }
+            Err(CallError::NotSent(reason) | CallError::Unanswered(reason)) => {
+                reasons.push(format!("{addr}: {reason}"));
+            }
+        }
+    }
+    bail!(
+        "no node could do it{}:\n  {}\n{}",
+        if effect == Effect::Writes { ", and nothing was changed" } else { "" },
+        reasons.join("\n  "),
+        "Is a cluster running there? `bowline dev` starts one on this machine; --at HOST:PORT names another."
+    );
+}
+
+/// What is said of a write that may have happened.
+fn unknown(addr: &str, reason: &str) -> String {
+    format!(
+        "it is unknown whether the write happened: {addr}: {reason}\nLook with `bowline get` before you send it \
+         again: a second `put` changes nothing more, a second `append` adds twice."
+    )
+}
+
+/// The error for a reply that the command does not have.
+fn unexpected(reply: &Reply) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the node gave an answer that does not fit the command: {reply:?}. Is it a Bowline server?"
+    )
+}
+
+/// Prints an answer.
+fn print(answer: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(answer).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush())?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `bowline server`: one node.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use bowline_raft::NodeId;
+use bowline_server::Options;
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use tracing_subscriber::filter::LevelFilter;
+
+use super::complain;
+use crate::args::{Cli, ServerArgs};
+
+pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
+    if let Some(parent) = args.die_with_parent {
+        die_with_parent(parent)?;
+    }
+    let members = bowline_server::parse_members(&args.peers).unwrap_or_else(|reason| {
+        Cli::command().error(ErrorKind::ValueValidation, format!("--peers {}: {reason}", args.peers)).exit()
+    });
+    start_logging(args.log.level);
+    let outcome = bowline_server::run(Options {
+        id: NodeId(args.id),
+        data: args.data,
+        listen: args.listen,
+        members,
+        cluster: args.cluster,
+        new: args.new,
+        log_limit_bytes: args.log_limit,
+    });
+    Ok(outcome.map_or_else(
+        |error| {
+            complain(&format!("error: {error}"));
+            ExitCode::from(error.exit_code())
+        },
+        |()| ExitCode::SUCCESS,
+    ))
+}
+
+/// Ties this process's life to that of `parent`. SIGKILL, since nobody reads the log any more and the one who
+/// would see to a server that does not end is gone; it costs nothing that was acknowledged.
+fn die_with_parent(parent: i32) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A parent that died before the line above sends nothing.
+    anyhow::ensure!(
+        getppid() == Pid::from_raw(parent),
+        "process {parent}, which has started this one, is gone"
+    );
+    Ok(())
+}
+
+/// One line an event, on the standard error.
+fn start_logging(level: LevelFilter) {
+    let has_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal() && !has_no_color)
+        .init();
+}
