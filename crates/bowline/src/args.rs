@@ -55,6 +55,8 @@ pub(crate) struct DevArgs {
     #[arg(long)]
     pub(crate) no_restart: bool,
     #[command(flatten)]
+    pub(crate) parent: ParentArgs,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
@@ -92,9 +94,8 @@ pub(crate) struct ServerArgs {
     /// How large the log on disk may grow before writes are refused, in bytes or as in 512MiB
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
     pub(crate) log_limit: u64,
-    /// End at once when the process with this number, which has started this one, is gone.
-    #[arg(long, value_name = "PID", hide = true, value_parser = clap::value_parser!(i32).range(1..))]
-    pub(crate) die_with_parent: Option<i32>,
+    #[command(flatten)]
+    pub(crate) parent: ParentArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -165,6 +166,14 @@ pub(crate) struct At {
                   answers for the whole cluster [default: the three of `bowline dev`]"
     )]
     pub(crate) addresses: Vec<String>,
+}
+
+/// Whose end is the end of this process too: for programs that start one, and must leave none behind.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ParentArgs {
+    /// End at once when the process with this number, which has started this one, is gone.
+    #[arg(long, value_name = "PID", hide = true, value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) die_with_parent: Option<i32>,
 }
 
 /// How much is logged.

@@ -10,7 +10,7 @@
 //! tick(time)              ─┘                       └─ write     for the disk
 //! ```
 //!
-//! A command's way: [`contact`](crate::contact) numbers it and sends it to the leader; there
+//! A command's way: `contact` numbers it and sends it to the leader; there
 //! `serving` puts it into the entry of this pass, which is proposed; once committed it is applied on
 //! each replica, here, and the answer goes back the same way. A read's way: it waits at the leader
 //! for a confirmation that this is still the leader, and for the state to be as new as that.

@@ -170,9 +170,11 @@ impl Node {
         if term > self.term {
             return self.follow(term, None);
         }
+        // Who has not been asked, because the own vote is not durable yet, cannot have answered.
         if let Role::Candidate(campaign) = &mut self.role
             && term == self.term
             && granted
+            && campaign.ask_again_at.is_some()
         {
             campaign.granted.insert(from);
             self.count_votes();

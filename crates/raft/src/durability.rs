@@ -98,3 +98,6 @@ impl Durability {
         self.under_way.front().map_or(Duration::ZERO, |w| now.saturating_sub(w.since))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,3 +108,6 @@ impl Log {
 fn position(index: Index) -> Option<usize> {
     usize::try_from(index.checked_sub(1)?).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,3 +132,6 @@ impl Progress {
         self.next = hint.clamp(self.matched + 1, sent.prev.max(self.matched + 1));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ pub(crate) fn reached_by_majority<T: Ord + Copy>(values: &mut [T]) -> T {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -33,6 +34,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn agrees_with_the_definition(values in proptest::collection::vec(0u64..12, 1..8)) {
             prop_assert_eq!(reached_by_majority(&mut values.clone()), by_definition(&values));

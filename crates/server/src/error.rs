@@ -71,7 +71,7 @@ impl ServerError {
     /// The process's exit code. 3: the disk failed, and starting again would not mend it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Wal(WalError::Sync { .. }) => 3,
+            Self::Wal(WalError::Sync { .. } | WalError::Io { .. } | WalError::Failed { .. }) => 3,
             _ => 1,
         }
     }

@@ -16,6 +16,8 @@
 //! seeded generator, so the same calls give the same disk. [`SimDisk`] is a handle, and clones share the
 //! disk; [`fork`](SimDisk::fork) makes another one of the same state.
 
+mod inode;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,6 +25,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bowline_storage::{Disk, DiskFile};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+
+use inode::{Change, Inode, Keep};
 
 /// What a disk writes whole or not at all, in bytes.
 pub const SECTOR_BYTES: usize = 512;
@@ -82,54 +86,11 @@ struct State {
     random: StdRng,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Inode {
-    cache: Vec<u8>,
-    durable: Vec<u8>,
-    /// The cache as it was before the first pending change.
-    base: Vec<u8>,
-    pending: Vec<Change>,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write { offset: usize, bytes: Vec<u8> },
-    Truncate { size: usize },
-}
-
 /// One change of the directory, done as a whole or not at all: names that go, and a name that comes.
 #[derive(Clone, Debug)]
 struct Rebinding {
     gone: Option<String>,
     bound: Option<(String, u64)>,
-}
-
-/// How much of what was pending a power loss keeps.
-#[derive(Clone, Copy, Debug)]
-enum Keep {
-    Nothing,
-    Everything,
-    /// Each sector with this probability.
-    Some(f64),
-}
-
-impl Keep {
-    fn draw(random: &mut StdRng) -> Self {
-        match random.random_range(0..4) {
-            0 => Keep::Nothing,
-            1 => Keep::Everything,
-            2 => Keep::Some(0.5),
-            _ => Keep::Some(random.random_range(0.0..1.0)),
-        }
-    }
-
-    fn this(self, random: &mut StdRng) -> bool {
-        match self {
-            Keep::Nothing => false,
-            Keep::Everything => true,
-            Keep::Some(probability) => random.random_bool(probability),
-        }
-    }
 }
 
 impl SimDisk {
@@ -354,85 +315,6 @@ impl Rebinding {
         }
         if let Some((name, inode)) = &self.bound {
             names.insert(name.clone(), *inode);
-        }
-    }
-}
-
-impl Inode {
-    fn change(&mut self, change: Change) {
-        if self.pending.is_empty() {
-            self.base = self.cache.clone();
-        }
-        change.apply(&mut self.cache);
-        self.pending.push(change);
-    }
-
-    /// Carries to the platter what `keep` chooses of what is pending, sector by sector; the rest is pending no
-    /// longer. A sector may be there as the cache had it after any of the changes that touched it.
-    fn settle(&mut self, keep: Keep, random: &mut StdRng, faults: &mut DiskFaults) {
-        let pending = std::mem::take(&mut self.pending);
-        if pending.is_empty() {
-            return;
-        }
-        let mut versions = vec![std::mem::take(&mut self.base)];
-        let mut touched: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let mut sizes = vec![self.durable.len()];
-        for change in pending {
-            let mut next = versions.last().expect("one at least").clone();
-            change.apply(&mut next);
-            let number = versions.len();
-            for sector in change.sectors(versions[number - 1].len()) {
-                touched.entry(sector).or_default().push(number);
-            }
-            sizes.push(next.len());
-            versions.push(next);
-        }
-        let size = match keep {
-            Keep::Nothing => sizes[0],
-            Keep::Everything => sizes[sizes.len() - 1],
-            Keep::Some(_) => sizes[random.random_range(0..sizes.len())],
-        };
-        self.durable.resize(size, 0);
-        for (sector, numbers) in touched {
-            if !keep.this(random) {
-                faults.sectors_lost += 1;
-                continue;
-            }
-            faults.sectors_kept += 1;
-            let number = match keep {
-                Keep::Everything => numbers[numbers.len() - 1],
-                _ => numbers[random.random_range(0..numbers.len())],
-            };
-            let start = sector * SECTOR_BYTES;
-            let end = (start + SECTOR_BYTES).min(size);
-            for at in start..end {
-                self.durable[at] = versions[number].get(at).copied().unwrap_or(0);
-            }
-        }
-    }
-}
-
-impl Change {
-    fn apply(&self, contents: &mut Vec<u8>) {
-        match self {
-            Change::Write { offset, bytes } => {
-                let end = offset + bytes.len();
-                if contents.len() < end {
-                    contents.resize(end, 0);
-                }
-                contents[*offset..end].copy_from_slice(bytes);
-            }
-            Change::Truncate { size } => contents.resize(*size, 0),
-        }
-    }
-
-    /// The sectors that it touches in a file that was `before` bytes long.
-    fn sectors(&self, before: usize) -> std::ops::Range<usize> {
-        match self {
-            Change::Write { offset, bytes } => {
-                offset / SECTOR_BYTES..(offset + bytes.len()).div_ceil(SECTOR_BYTES)
-            }
-            Change::Truncate { size } => size / SECTOR_BYTES..before.div_ceil(SECTOR_BYTES),
         }
     }
 }

@@ -21,7 +21,7 @@ use clap::error::ErrorKind;
 use self::directory::Directory;
 use self::node::Node;
 use self::signals::{Event, Signals};
-use super::complain;
+use super::{complain, die_with_parent};
 use crate::args::{Cli, DevArgs};
 use crate::node_info::{NodeInfo, Role};
 use crate::table;
@@ -45,6 +45,7 @@ const RESTART_DELAY: Duration = Duration::from_secs(3);
 const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 
 pub(crate) fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
+    die_with_parent(args.parent)?;
     let ports = ports(args);
     let existing = Directory::open(&args.dir, args.nodes)?;
     check_ports_are_free(&ports)?;
@@ -307,3 +308,6 @@ fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
+
+#[cfg(test)]
+mod tests;

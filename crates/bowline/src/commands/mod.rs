@@ -10,8 +10,10 @@ pub(crate) mod status;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
+use crate::args::ParentArgs;
 use crate::resp_client::{CallError, Connection, Reply};
 
 /// How long a connection may take to come about.
@@ -24,6 +26,16 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// A line for people. That nobody reads it any more (a closed terminal) is no reason to stop.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Ties this process's life to that of its parent. By SIGKILL, since nobody reads the log any more, and the one
+/// who would see to a server that does not end is gone; it costs nothing that was acknowledged.
+fn die_with_parent(args: ParentArgs) -> anyhow::Result<()> {
+    let Some(parent) = args.die_with_parent else { return Ok(()) };
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A parent that died before the line above sends nothing.
+    ensure!(getppid() == Pid::from_raw(parent), "process {parent}, which has started this one, is gone");
+    Ok(())
 }
 
 /// What is done when nobody has said whether a command took effect.

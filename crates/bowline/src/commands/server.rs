@@ -7,16 +7,13 @@ use bowline_raft::NodeId;
 use bowline_server::Options;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use tracing_subscriber::filter::LevelFilter;
 
-use super::complain;
+use super::{complain, die_with_parent};
 use crate::args::{Cli, ServerArgs};
 
 pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
-    if let Some(parent) = args.die_with_parent {
-        die_with_parent(parent)?;
-    }
+    die_with_parent(args.parent)?;
     let members = bowline_server::parse_members(&args.peers).unwrap_or_else(|reason| {
         Cli::command().error(ErrorKind::ValueValidation, format!("--peers {}: {reason}", args.peers)).exit()
     });
@@ -37,18 +34,6 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         },
         |()| ExitCode::SUCCESS,
     ))
-}
-
-/// Ties this process's life to that of `parent`. SIGKILL, since nobody reads the log any more and the one who
-/// would see to a server that does not end is gone; it costs nothing that was acknowledged.
-fn die_with_parent(parent: i32) -> anyhow::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    // A parent that died before the line above sends nothing.
-    anyhow::ensure!(
-        getppid() == Pid::from_raw(parent),
-        "process {parent}, which has started this one, is gone"
-    );
-    Ok(())
 }
 
 /// One line an event, on the standard error.

@@ -26,6 +26,7 @@ pub(super) struct Node {
     port: u16,
     directory: PathBuf,
     program: PathBuf,
+    /// All but where its data is, and whether this is the first boot.
     arguments: Vec<String>,
     state: State,
 }
@@ -40,6 +41,15 @@ enum State {
         /// When to start it again; `None`: never.
         restart_at: Option<Instant>,
     },
+}
+
+#[cfg(test)]
+impl Node {
+    /// Runs a script of the shell in the place of the server.
+    pub(super) fn run_instead(&mut self, script: &str) {
+        self.program = "/bin/sh".into();
+        self.arguments = ["-c", script, "sh"].map(str::to_owned).to_vec();
+    }
 }
 
 /// How a process ended.
@@ -60,19 +70,20 @@ impl Node {
             (1..).zip(ports).map(|(id, port): (u64, _)| format!("{id}=127.0.0.1:{port}")).collect();
         let peers = members.join(",");
         let node = |(id, port): (u64, &u16)| {
-            let arguments = [
+            let options = [
                 ("--id", id.to_string()),
                 ("--listen", format!("127.0.0.1:{port}")),
                 ("--peers", peers.clone()),
                 ("--log", level.to_string().to_lowercase()),
                 ("--die-with-parent", std::process::id().to_string()),
             ];
+            let options = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
             Self {
                 id,
                 port: *port,
                 directory: directory.of_node(id),
                 program: program.clone(),
-                arguments: arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect(),
+                arguments: ["server".to_owned()].into_iter().chain(options).collect(),
                 state: State::Down { restart_at: None },
             }
         };
@@ -84,7 +95,7 @@ impl Node {
         let log =
             Log::open(self.log_path()).with_context(|| format!("file {}", self.log_path().display()))?;
         let mut command = Command::new(&self.program);
-        command.arg("server").args(&self.arguments).arg("--data").arg(self.directory.join("data"));
+        command.args(&self.arguments).arg("--data").arg(self.directory.join("data"));
         command.args(is_first_boot.then_some("--new"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("node {} cannot be started", self.id))?;
@@ -148,6 +159,9 @@ impl Node {
             return String::new();
         }
         let lines = last_lines(&self.log_path(), LAST_LINES);
+        if lines.is_empty() {
+            return format!(". Its log, {}, says nothing", self.log_path().display());
+        }
         format!(". The end of its log, {}:\n  {}", self.log_path().display(), lines.join("\n  "))
     }
 
