@@ -36,6 +36,14 @@ const MAX_UNANSWERED_BYTES: usize = 64 << 20;
 /// How many commands may be.
 const MAX_UNANSWERED: usize = 1 << 16;
 
+/// The most that counts as held between two readings of the clock. If more time has passed, this
+/// node did not run, and nobody's command was held by it.
+const MAX_STEP: Duration = Duration::from_secs(1);
+
+/// After so long without a command the leader is told that all of them are finished. Until then
+/// the next command tells it.
+const FLOOR_DELAY: Duration = Duration::from_millis(100);
+
 /// A connection of a client to this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientId(pub u64);
@@ -67,6 +75,12 @@ pub(crate) struct Contact {
     clients: HashMap<ClientId, Client, FixedState>,
     pub(crate) target: Option<Target>,
     timeout: Duration,
+    /// The last reading of the clock.
+    now: Duration,
+    /// How long this node has run, which is what a command's deadline is measured by.
+    run: Duration,
+    /// When the leader was last sent a floor, by a command or alone: by the clock.
+    floor_sent: Duration,
     /// Where commands are encoded: many share one allocation.
     arena: BytesMut,
     scratch: Vec<u8>,
@@ -121,6 +135,9 @@ impl Contact {
             clients: HashMap::with_hasher(FixedState::default()),
             target: None,
             timeout,
+            now: Duration::ZERO,
+            run: Duration::ZERO,
+            floor_sent: Duration::ZERO,
             arena: BytesMut::new(),
             scratch: Vec::new(),
             answers: Vec::new(),
@@ -129,13 +146,13 @@ impl Contact {
     }
 
     /// Takes a client's command. There will be one [`Answer`] with its token.
-    pub(crate) fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>, now: Duration) {
+    pub(crate) fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>) {
         self.scratch.clear();
         command.encode(&mut self.scratch);
         self.arena.extend_from_slice(&self.scratch);
         let encoded = self.arena.split().freeze();
         let held =
-            Held { token, command: encoded, is_write: command.is_write(), deadline: now + self.timeout };
+            Held { token, command: encoded, is_write: command.is_write(), deadline: self.run + self.timeout };
         let state = self.clients.entry(client).or_default();
         if !state.held.is_empty() || (held.is_write && state.reads > 0) {
             state.held.push_back(held);
@@ -185,6 +202,9 @@ impl Contact {
     /// What was not sent to the present target, in order; from now on it was.
     pub(crate) fn take_unsent(&mut self) -> Vec<(Path, u64, Bytes)> {
         let mut unsent = Vec::new();
+        if self.commands.has_unsent() {
+            self.floor_sent = self.now;
+        }
         unsent.extend(self.commands.take_unsent().map(|(number, command)| (Path::Log, number, command)));
         unsent.extend(self.reads.take_unsent().map(|(number, command)| (Path::Read, number, command)));
         unsent
@@ -204,6 +224,13 @@ impl Contact {
             forward::put_request(message, path, number, &command);
         }
         messages
+    }
+
+    /// The floor alone, as such a message.
+    pub(crate) fn forward_floor(&self, term: Term, life: u64) -> Vec<u8> {
+        let mut message = Vec::new();
+        forward::begin_forward(ForwardHeader { term, life, floor: self.floor() }, &mut message);
+        message
     }
 
     /// Whether there is something to be sent to the present target.
@@ -250,14 +277,28 @@ impl Contact {
         }
     }
 
-    /// Answers what has been waiting for too long with the error that is true of it. Its number
-    /// is finished: once a later one has taken effect, this one never will.
-    pub(crate) fn give_up(&mut self, now: Duration) {
+    /// Whether the leader should be told the floor though there is no command to carry it. Says so
+    /// once, and again later: what it is told may be lost.
+    pub(crate) fn should_tell_floor(&mut self) -> bool {
+        let is_due = self.target.is_some()
+            && self.commands.queue.is_empty()
+            && self.now.saturating_sub(self.floor_sent) >= FLOOR_DELAY;
+        if is_due {
+            self.floor_sent = self.now;
+        }
+        is_due
+    }
+
+    /// It is now `now`. Answers what has been waiting for too long with the error that is true of
+    /// it. Its number is finished: once a later one has taken effect, this one never will.
+    pub(crate) fn tick(&mut self, now: Duration) {
+        self.run += now.saturating_sub(self.now).min(MAX_STEP);
+        self.now = now;
         let waited = self.timeout;
-        while let Some((_, pending)) = self.reads.finish_expired(now) {
+        while let Some((_, pending)) = self.reads.finish_expired(self.run) {
             self.reply(Path::Read, &pending, not_executed(waited));
         }
-        while let Some((_, pending)) = self.commands.finish_expired(now) {
+        while let Some((_, pending)) = self.commands.finish_expired(self.run) {
             let reply = if pending.sendings > 0 { uncertain() } else { not_executed(waited) };
             self.reply(Path::Log, &pending, reply);
         }

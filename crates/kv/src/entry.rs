@@ -11,7 +11,8 @@
 //!
 //! Unnamed widths are varints. A group holds requests of one origin that follow each other. A
 //! request has a list of conditions, empty until there are transactions across groups, and a list
-//! of commands, one until there are transactions. What a version does not know stops the replica:
+//! of commands, one until there are transactions. Number 0 is no request: its command is empty, and
+//! all that counts is the origin's floor. What a version does not know stops the replica:
 //! one that skipped it would differ from its peers.
 
 use bytes::Bytes;
@@ -22,6 +23,10 @@ use crate::session::Origin;
 
 /// The version of the format that is written here.
 const VERSION: u8 = 1;
+
+/// The number of a request that is none: it carries its origin's floor, and no command. Requests
+/// are numbered from 1.
+pub(crate) const FLOOR_ONLY: u64 = 0;
 
 /// Version and stamp.
 const HEADER_BYTES: usize = 9;
@@ -99,7 +104,7 @@ pub(crate) struct Request<'a> {
     pub(crate) origin: Origin,
     /// The origin's lowest unfinished number when it sent this.
     pub(crate) floor: u64,
-    /// The request's number: the same over all its retries.
+    /// The request's number: the same over all its retries. Or [`FLOOR_ONLY`].
     pub(crate) number: u64,
     /// The command, encoded.
     pub(crate) command: &'a [u8],

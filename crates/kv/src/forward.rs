@@ -93,6 +93,12 @@ impl<'a> Forward<'a> {
         Ok(Self { header, reader })
     }
 
+    /// Whether there is nothing, or nothing more, behind the header. A message with nothing at all
+    /// tells the floor.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reader.is_empty()
+    }
+
     pub(crate) fn next_request(&mut self) -> Result<Option<Forwarded<'a>>, DecodeError> {
         if self.reader.is_empty() {
             return Ok(None);

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use crate::codec::DecodeError;
 use crate::command::Command;
 use crate::contact::{Answer, ClientId, Contact, Target};
-use crate::entry::{Request, Requests};
+use crate::entry::{FLOOR_ONLY, Request, Requests};
 use crate::forward::{self, Answers, Forward, Forwarded, Outcome, Path};
 use crate::reply::Reply;
 use crate::serving::{ServedRead, Serving};
@@ -119,7 +119,7 @@ impl Replica {
     /// A command of a client of this node. There will be one [`Answer`] with this token, unless
     /// the client is [forgotten](Self::forget) before.
     pub fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>) {
-        self.contact.submit(client, token, command, self.time.monotonic);
+        self.contact.submit(client, token, command);
     }
 
     /// Whether clients should go on sending. Commands that come all the same are taken.
@@ -162,6 +162,9 @@ impl Replica {
         let header = forward.header;
         self.serving.follow(&self.node);
         let origin = Origin { node: from.0, life: header.life };
+        if forward.is_empty() && self.serving.leads_in(header.term) {
+            self.serve_floor(origin, header.floor);
+        }
         while let Some(Forwarded { path, number, command }) = forward.next_request()? {
             // What does not decode here must not get into the log.
             let decoded = Command::decode(command)?;
@@ -195,7 +198,7 @@ impl Replica {
     pub fn tick(&mut self, time: Time) {
         self.time = time;
         self.node.tick(time.monotonic);
-        self.contact.give_up(time.monotonic);
+        self.contact.tick(time.monotonic);
     }
 
     /// What is to be done now.
@@ -237,6 +240,7 @@ impl Replica {
         // Commands for a node to which there never was a connection wait for one.
         let target = target.filter(|t| t.link > 0 || t.leader == self.node.id());
         self.contact.retarget(target);
+        let tells_floor = self.sessions.holds_any(self.origin.node) && self.contact.should_tell_floor();
         match target {
             None => Vec::new(),
             Some(target) if target.leader == self.node.id() => {
@@ -244,10 +248,16 @@ impl Replica {
                 for (path, number, command) in self.contact.take_unsent() {
                     self.serve(origin, floor, path, number, command);
                 }
+                if tells_floor {
+                    self.serve_floor(origin, floor);
+                }
                 Vec::new()
             }
             Some(target) => {
-                let messages = self.contact.forward_unsent(term, self.origin.life);
+                let mut messages = self.contact.forward_unsent(term, self.origin.life);
+                if tells_floor {
+                    messages.push(self.contact.forward_floor(term, self.origin.life));
+                }
                 messages.into_iter().map(|message| (target.leader, message)).collect()
             }
         }
@@ -262,6 +272,14 @@ impl Replica {
             }
             Path::Read => self.serving.take_read(ServedRead { origin, number, command }),
         }
+    }
+
+    /// Takes on, as the leader, that an origin has finished everything below its floor. Its records
+    /// are forgotten by that though it has nothing else to say: a node that no client uses any more,
+    /// or that was started again, would leave them to everybody for ever.
+    fn serve_floor(&mut self, origin: Origin, floor: u64) {
+        let request = Request { origin, floor, number: FLOOR_ONLY, command: &[] };
+        self.serving.take_command(&request, self.stamp_ms());
     }
 
     /// The leader's time, for the next entry. It never goes back behind what was applied.
@@ -294,6 +312,9 @@ impl Replica {
         self.applied_stamp_ms = self.applied_stamp_ms.max(stamp_ms(&entry.payload));
         for request in requests(&entry.payload) {
             self.sessions.begin(request.origin, request.floor);
+            if request.number == FLOOR_ONLY {
+                continue;
+            }
             let reply = match self.sessions.check(request.origin, request.number) {
                 Verdict::Fresh => {
                     self.execute(entry.id.index, request.origin, request.number, request.command)

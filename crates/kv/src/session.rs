@@ -8,7 +8,7 @@
 //!
 //! Records would grow without end if nobody said when one is no longer needed. Each request carries its
 //! origin's *floor*, the lowest number that the origin has not finished: what is below it was answered, or
-//! given up, and will not be sent again. So records below the floor are forgotten; and a request below it
+//! given up, and will not be sent again. An origin that has nothing more to ask tells its floor alone. So records below the floor are forgotten; and a request below it
 //! that comes up in the log all the same, late, is refused, since nobody knows any more whether it was done.
 //!
 //! An origin is one *life* of a node, from its start to its end. A node that starts again counts its
@@ -119,6 +119,11 @@ impl Sessions {
         let record = Record { number, reply, slots };
         life.memory_bytes += record.memory_bytes();
         life.records.insert(place, record);
+    }
+
+    /// Whether there are records of this node, of whatever life.
+    pub fn holds_any(&self, node: u64) -> bool {
+        self.nodes.get(&node).is_some_and(|life| !life.records.is_empty())
     }
 
     /// How many records there are.

@@ -106,3 +106,32 @@ fn records_are_forgotten_when_they_are_no_longer_needed() {
         assert!(status.records < 20, "{} records are held for 10 clients", status.records);
     }
 }
+
+#[test]
+fn records_of_a_node_that_nobody_uses_any_more_stay() {
+    let mut world = World::new(3);
+    for client in 0..9 {
+        world.submit(1 + client % 3, client, &format!("SET k{client} 1"));
+    }
+    world.pass(Duration::from_millis(20));
+    let records = |world: &World| world.replicas.values().map(|r| r.status().records).max();
+    assert!(records(&world) > Some(0), "a retry could not be told from a new command");
+    world.pass(Duration::from_millis(200));
+    assert_eq!(records(&world), Some(0));
+}
+
+#[test]
+fn a_node_that_was_frozen_refuses_what_it_has_not_held() {
+    let mut world = World::new(3);
+    let alone = world.follower();
+    world.cut_off = world.replicas.keys().copied().filter(|&id| id != alone).collect();
+    world.pass(Duration::from_secs(3));
+    let token = world.submit(alone, 1, "SET a 1");
+    // It is read in before the clock is.
+    world.freeze(Duration::from_secs(60));
+    world.pass(Duration::from_secs(3));
+    assert!(!world.is_answered(alone, token), "held for 3 s and the step of the clock, not for 63");
+    world.cut_off.clear();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.reply(alone, token), Reply::Ok);
+}

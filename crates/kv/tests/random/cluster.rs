@@ -1,0 +1,553 @@
+//! The cluster: one queue of events in virtual time, in microseconds.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use bowline_kv::{Output, Replica, ReplicaConfig, Time};
+use bowline_raft::{Config, Index, Message, NodeId, RoleKind, Term};
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::clients::Clients;
+use crate::disk::Disk;
+use crate::nemesis::{Plan, Weather};
+use crate::streams::{StreamId, Streams};
+use crate::tally::Tally;
+
+pub(crate) const MS: u64 = 1000;
+const SECOND: u64 = 1000 * MS;
+
+pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the faults go on, and how long the cluster has to recover from them.
+const SUFFERING: u64 = 9 * SECOND;
+const RECOVERY: u64 = 8 * SECOND;
+
+#[derive(Debug)]
+pub(crate) enum Event {
+    Tick { node: u64, life: u64 },
+    Pass { node: u64 },
+    Persisted { node: u64, life: u64 },
+    Raft { from: u64, to: u64, sent: u64, message: Message },
+    /// The first frame on that connection, from the dialler.
+    Forward { stream: StreamId },
+    /// The first frame, from the acceptor.
+    Answers { stream: StreamId },
+    /// The dialler notices that it is broken.
+    HangUp { stream: StreamId },
+    Dial { from: u64, life: u64, to: u64 },
+    Client { client: usize },
+    Fault,
+    Resume { node: u64 },
+    Start { node: u64 },
+    Heal,
+    HealDisk { node: u64 },
+}
+
+struct Timed {
+    at: u64,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Timed {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Timed {}
+
+impl PartialOrd for Timed {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Timed {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+pub(crate) struct Member {
+    pub(crate) life: u64,
+    /// None while it is down.
+    pub(crate) replica: Option<Replica>,
+    pub(crate) disk: Disk,
+    /// How long a write takes at most, in microseconds.
+    pub(crate) slowest_write: u64,
+    pub(crate) paused_since: Option<u64>,
+    /// How long it stood still or was down, all together.
+    pub(crate) stood_still: u64,
+    /// What came while it stood still.
+    inbox: Vec<Event>,
+    persisted: u64,
+    is_rung: bool,
+    /// The wall clock is off by that much, in milliseconds.
+    pub(crate) unix_offset_ms: u64,
+    digested: Index,
+}
+
+pub(crate) struct Cluster {
+    pub(crate) rng: StdRng,
+    pub(crate) now: u64,
+    pub(crate) plan: Plan,
+    pub(crate) weather: Weather,
+    pub(crate) members: BTreeMap<u64, Member>,
+    pub(crate) streams: Streams,
+    /// From whom to whom nothing arrives.
+    pub(crate) blocked: BTreeSet<(u64, u64)>,
+    pub(crate) clients: Clients,
+    pub(crate) tally: Tally,
+    queue: BinaryHeap<Reverse<Timed>>,
+    order: u64,
+    /// The latest message that arrived, by sender and receiver.
+    arrived: BTreeMap<(u64, u64), u64>,
+    /// The digest of the state at each index, from whoever got there first.
+    digests: BTreeMap<Index, (u64, u64)>,
+    leaders: BTreeSet<Term>,
+    is_told: bool,
+}
+
+impl Cluster {
+    pub(crate) fn new(seed: u64, is_told: bool) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let plan = Plan::draw(seed, &mut rng);
+        let member = |id| {
+            let member = Member {
+                life: 0,
+                replica: None,
+                disk: Disk::default(),
+                slowest_write: 2 * MS,
+                paused_since: None,
+                stood_still: 0,
+                inbox: Vec::new(),
+                persisted: 0,
+                is_rung: false,
+                unix_offset_ms: 0,
+                digested: 0,
+            };
+            (id, member)
+        };
+        let mut cluster = Self {
+            weather: Weather::draw(&plan, &mut rng),
+            members: (1..=plan.size).map(member).collect(),
+            rng,
+            now: 0,
+            plan,
+            streams: Streams::default(),
+            blocked: BTreeSet::new(),
+            clients: Clients::default(),
+            tally: Tally::default(),
+            queue: BinaryHeap::new(),
+            order: 0,
+            arrived: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            leaders: BTreeSet::new(),
+            is_told,
+        };
+        for id in cluster.ids() {
+            cluster.start(id);
+        }
+        cluster.push(SECOND, Event::Fault);
+        cluster
+    }
+
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.members.keys().copied().collect()
+    }
+
+    pub(crate) fn member(&mut self, id: u64) -> &mut Member {
+        self.members.get_mut(&id).expect("a member")
+    }
+
+    pub(crate) fn tell(&self, text: impl FnOnce() -> String) {
+        if self.is_told {
+            println!("{:>9.3} ms  {}", self.now as f64 / 1000.0, text());
+        }
+    }
+
+    /// Lets an event happen after `delay`.
+    pub(crate) fn push(&mut self, delay: u64, event: Event) {
+        self.order += 1;
+        self.queue.push(Reverse(Timed { at: self.now + delay, order: self.order, event }));
+    }
+
+    fn run_until(&mut self, end: u64) {
+        while self.queue.peek().is_some_and(|Reverse(next)| next.at <= end) {
+            let Reverse(Timed { at, event, .. }) = self.queue.pop().expect("there is a next one");
+            self.now = at;
+            self.happen(event);
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn suffer(&mut self) {
+        self.run_until(SUFFERING);
+    }
+
+    /// No more faults: everything must be answered, and the replicas be equal, and serve.
+    pub(crate) fn heal_and_examine(&mut self) {
+        self.end_faults();
+        self.clients.stop();
+        self.run_until(SUFFERING + RECOVERY);
+        self.clients.check_all_answered();
+        let examiners: Vec<usize> = self.ids().into_iter().map(|id| self.examine(id)).collect();
+        self.run_until(SUFFERING + RECOVERY + SECOND);
+        self.clients.check_all_answered();
+        self.clients.check_histories(&examiners);
+        self.run_until(SUFFERING + RECOVERY + 2 * SECOND);
+        let mut states = BTreeSet::new();
+        for member in self.members.values() {
+            let replica = member.replica.as_ref().expect("all are up");
+            assert!(replica.node().peers().iter().all(|p| !p.lost_data), "nobody lost data");
+            let status = replica.status();
+            self.tally.duplicates += status.duplicates;
+            states.insert((status.last_applied, replica.digest(), status.keys, status.records));
+        }
+        assert_eq!(states.len(), 1, "the replicas differ after all is healed: {states:?}");
+        self.tally.commands = self.clients.submitted();
+        self.tally.leaders = self.leaders.len() as u64;
+    }
+
+    fn happen(&mut self, event: Event) {
+        let to = match &event {
+            Event::Tick { node, .. } | Event::Pass { node } => *node,
+            Event::Raft { to, .. } => *to,
+            Event::Forward { stream } => self.streams.get(*stream).acceptor,
+            Event::Answers { stream } => self.streams.get(*stream).dialler,
+            Event::Dial { from, .. } => *from,
+            Event::Client { client } => self.clients.node_of(*client),
+            // What a disk does, or a network, stands still for nobody.
+            Event::Persisted { node, life } => return self.finish_write(*node, *life),
+            Event::HangUp { stream } => return self.hang_up(*stream),
+            Event::Fault => return self.fault(),
+            Event::Resume { node } => return self.resume(*node),
+            Event::Start { node } => return self.start(*node),
+            Event::Heal => return self.heal_network(),
+            Event::HealDisk { node } => {
+                self.member(*node).slowest_write = 2 * MS;
+                return;
+            }
+        };
+        let member = self.member(to);
+        if member.paused_since.is_some() {
+            member.inbox.push(event);
+        } else if member.replica.is_some() {
+            self.arrive(to, event);
+        }
+    }
+
+    /// An event of a node that is up.
+    fn arrive(&mut self, to: u64, event: Event) {
+        match event {
+            Event::Tick { node, life } => {
+                if self.member(node).life == life {
+                    let delay = self.rng.random_range(5 * MS..25 * MS);
+                    self.push(delay, Event::Tick { node, life });
+                    self.pass(node);
+                }
+            }
+            Event::Pass { node } => {
+                self.member(node).is_rung = false;
+                self.pass(node);
+            }
+            Event::Raft { from, to, sent, message } => {
+                let latest = self.arrived.entry((from, to)).or_default();
+                self.tally.messages_overtaken += u64::from(sent < *latest);
+                *latest = sent.max(*latest);
+                let replica = self.member(to).replica.as_mut().expect("it is up");
+                replica.message(NodeId(from), message).expect("a correct peer is never rejected");
+                self.ring(to);
+            }
+            Event::Forward { stream } => self.deliver_forward(stream),
+            Event::Answers { stream } => self.deliver_answers(stream),
+            Event::Dial { from, life, to } => self.dial(from, life, to),
+            Event::Client { client } => self.client_acts(client),
+            other => unreachable!("not an event of node {to}: {other:?}"),
+        }
+    }
+
+    /// A pass soon: what comes until then is in it.
+    pub(crate) fn ring(&mut self, node: u64) {
+        if !std::mem::replace(&mut self.member(node).is_rung, true) {
+            let delay = if self.rng.random_bool(0.5) { 0 } else { self.rng.random_range(0..MS) };
+            self.push(delay, Event::Pass { node });
+        }
+    }
+
+    fn pass(&mut self, id: u64) {
+        let now = self.now;
+        let member = self.member(id);
+        let replica = member.replica.as_mut().expect("it is up");
+        if member.persisted > 0 {
+            replica.persisted(member.persisted);
+        }
+        let unix_ms = 1_000_000 + now / MS + member.unix_offset_ms;
+        replica.tick(Time { monotonic: Duration::from_micros(now), unix_ms });
+        let output = replica.ready();
+        if replica.status().role == RoleKind::Leader {
+            let term = replica.node().term();
+            if self.leaders.insert(term) {
+                self.tell(|| format!("node {id} leads in term {term}"));
+            }
+        }
+        self.check_state(id);
+        self.carry_out(id, output);
+    }
+
+    /// Replicas that have applied as much hold the same, and no more records than there can be.
+    fn check_state(&mut self, id: u64) {
+        let most_in_flight = self.clients.most_in_flight();
+        let member = self.member(id);
+        let replica = member.replica.as_ref().expect("it is up");
+        let applied = replica.node().last_applied();
+        if applied == member.digested {
+            return;
+        }
+        assert!(applied > member.digested, "node {id} went back to {applied}");
+        member.digested = applied;
+        let (digest, records) = (replica.digest(), replica.status().records);
+        assert!(
+            records <= most_in_flight,
+            "node {id} holds {records} records, and {most_in_flight} commands were in flight at most"
+        );
+        let (by, first) = *self.digests.entry(applied).or_insert((id, digest));
+        assert_eq!(first, digest, "nodes {by} and {id} differ at index {applied}");
+    }
+
+    fn carry_out(&mut self, id: u64, output: Output) {
+        for envelope in output.messages {
+            self.send_message(id, envelope.to.0, &envelope.message);
+        }
+        for (to, bytes) in output.forwards {
+            let stream = self.streams.dialled(id, to.0);
+            self.send_frame(stream, true, bytes.into());
+        }
+        for (to, bytes) in output.replies {
+            let stream = self.streams.accepted(id, to.0);
+            self.send_frame(stream, false, bytes.into());
+        }
+        if let Some(write) = output.write {
+            let now = self.now;
+            let delay = self.rng.random_range(50..=self.members[&id].slowest_write);
+            let member = self.member(id);
+            member.disk.submit(write);
+            member.disk.busy_until = member.disk.busy_until.max(now) + delay;
+            let (delay, life) = (member.disk.busy_until - now, member.life);
+            self.push(delay, Event::Persisted { node: id, life });
+        }
+        let stood_still = self.members[&id].stood_still;
+        for answer in output.answers {
+            if let Some(text) = self.clients.answered(id, answer, self.now, stood_still, &mut self.tally) {
+                self.tell(|| text);
+            }
+        }
+        assert!(output.alarms.is_empty(), "node {id} raises {:?}", output.alarms);
+        if output.again {
+            self.ring(id);
+        }
+    }
+
+    fn send_message(&mut self, from: u64, to: u64, message: &Message) {
+        let copies = if self.rng.random_bool(self.weather.repeat) { 2 } else { 1 };
+        self.tally.messages_repeated += copies - 1;
+        for _ in 0..copies {
+            if self.blocked.contains(&(from, to)) || self.rng.random_bool(self.weather.lose) {
+                self.tally.messages_lost += 1;
+                continue;
+            }
+            let delay = self.delay();
+            let sent = self.order;
+            self.push(delay, Event::Raft { from, to, sent, message: message.clone() });
+        }
+    }
+
+    fn delay(&mut self) -> u64 {
+        let usual = self.rng.random_range(20..=self.weather.usual_delay);
+        if self.rng.random_bool(self.weather.late) {
+            usual + self.rng.random_range(0..200 * MS)
+        } else {
+            usual
+        }
+    }
+
+    fn send_frame(&mut self, stream: Option<StreamId>, is_forward: bool, bytes: Bytes) {
+        let delay = self.delay();
+        let Some(id) = stream else { return self.tally.frames_lost += 1 };
+        let stream = self.streams.get(id);
+        if stream.is_broken {
+            self.tally.frames_lost += 1;
+        } else if is_forward {
+            stream.forwards.push_back(bytes);
+            self.push(delay, Event::Forward { stream: id });
+        } else {
+            stream.answers.push_back(bytes);
+            self.push(delay, Event::Answers { stream: id });
+        }
+    }
+
+    /// What is under way still arrives as long as a connection lasts. What has got to the other
+    /// machine when it breaks is read there, whenever that may be.
+    fn deliver_forward(&mut self, id: StreamId) {
+        let now = self.now;
+        let stream = self.streams.get(id);
+        let (from, to) = (stream.dialler, stream.acceptor);
+        if now < stream.held_until {
+            let delay = stream.held_until - now;
+            return self.push(delay, Event::Forward { stream: id });
+        }
+        if !stream.is_broken && self.blocked.contains(&(from, to)) {
+            return self.push(20 * MS, Event::Forward { stream: id });
+        }
+        let Some(bytes) = stream.forwards.pop_front() else { return };
+        let (from_life, to_life) = (stream.dialler_life, stream.acceptor_life);
+        if self.members[&to].life != to_life {
+            return self.tally.frames_lost += 1;
+        }
+        self.tally.frames_late += u64::from(self.streams.accepted(to, from) != Some(id));
+        self.tally.frames_of_earlier_lives += u64::from(self.members[&from].life != from_life);
+        let replica = self.member(to).replica.as_mut().expect("it is up");
+        replica.forwarded(NodeId(from), &bytes).expect("what a correct peer sent");
+        self.ring(to);
+    }
+
+    fn deliver_answers(&mut self, id: StreamId) {
+        let stream = self.streams.get(id);
+        let (by, to, life) = (stream.acceptor, stream.dialler, stream.dialler_life);
+        if !stream.is_broken && self.blocked.contains(&(by, to)) {
+            return self.push(20 * MS, Event::Answers { stream: id });
+        }
+        let Some(bytes) = stream.answers.pop_front() else { return };
+        // Whoever has hung up reads no more.
+        if self.members[&to].life != life || self.streams.dialled(to, by) != Some(id) {
+            return self.tally.frames_lost += 1;
+        }
+        let replica = self.member(to).replica.as_mut().expect("it is up");
+        replica.forward_answers(&bytes).expect("what a correct peer sent");
+        self.ring(to);
+    }
+
+    fn dial(&mut self, from: u64, life: u64, to: u64) {
+        if self.members[&from].life != life || self.streams.dialled(from, to).is_some() {
+            return;
+        }
+        let other = &self.members[&to];
+        let is_there = other.replica.is_some() && other.paused_since.is_none();
+        if !is_there || self.blocked.contains(&(from, to)) || self.blocked.contains(&(to, from)) {
+            return self.push(50 * MS, Event::Dial { from, life, to });
+        }
+        let other_life = other.life;
+        self.streams.connect((from, life), (to, other_life));
+        self.member(from).replica.as_mut().expect("it is up").link_up(NodeId(to));
+        self.ring(from);
+    }
+
+    fn hang_up(&mut self, id: StreamId) {
+        let stream = self.streams.get(id);
+        let (from, to, life) = (stream.dialler, stream.acceptor, stream.dialler_life);
+        self.streams.hang_up(id);
+        let pause = self.rng.random_range(MS..100 * MS);
+        self.push(pause, Event::Dial { from, life, to });
+    }
+
+    fn finish_write(&mut self, id: u64, life: u64) {
+        let member = self.member(id);
+        if member.life == life && member.replica.is_some() {
+            member.persisted = member.disk.finish();
+            if member.paused_since.is_none() {
+                self.ring(id);
+            }
+        }
+    }
+
+    fn start(&mut self, id: u64) {
+        let voters: Vec<NodeId> = self.members.keys().copied().map(NodeId).collect();
+        let raft = self.plan.settings(Config::new(NodeId(id), voters, 5));
+        let member = self.member(id);
+        member.life += 1;
+        member.digested = 0;
+        member.persisted = 0;
+        member.is_rung = false;
+        let config = ReplicaConfig { raft, life: member.life, command_timeout: COMMAND_TIMEOUT };
+        let (hard_state, entries) = (member.disk.hard_state, member.disk.entries.clone());
+        let mut replica = Replica::new(config, hard_state, entries);
+        let unix_ms = 1_000_000;
+        replica.tick(Time { monotonic: Duration::from_micros(self.now), unix_ms });
+        let member = self.member(id);
+        member.replica = Some(replica);
+        let life = member.life;
+        self.tell(|| format!("node {id} starts life {life}"));
+        self.push(0, Event::Tick { node: id, life });
+        for to in self.ids().into_iter().filter(|&to| to != id) {
+            self.push(MS, Event::Dial { from: id, life, to });
+        }
+        if self.now < SUFFERING {
+            self.new_clients(id);
+        }
+    }
+
+    /// It goes on with all that has come meanwhile.
+    pub(crate) fn resume(&mut self, id: u64) {
+        let now = self.now;
+        let member = self.member(id);
+        let Some(since) = member.paused_since.take() else { return };
+        member.stood_still += now - since;
+        let inbox = std::mem::take(&mut member.inbox);
+        self.tell(|| format!("node {id} goes on"));
+        for event in inbox {
+            self.arrive(id, event);
+        }
+        self.ring(id);
+    }
+
+    /// The power goes, and comes back after a while.
+    pub(crate) fn lose_power(&mut self, id: u64, down: u64) {
+        let unfinished = self.members[&id].disk.unfinished();
+        let survive = self.rng.random_range(0..=unfinished);
+        let member = self.member(id);
+        if member.replica.take().is_none() {
+            return;
+        }
+        let lost = member.disk.lose_power(survive);
+        member.paused_since = None;
+        member.inbox.clear();
+        self.tally.power_losses += 1;
+        self.tally.writes_lost += lost as u64;
+        self.tell(|| format!("node {id} loses its power, and {lost} writes"));
+        for stream in self.streams.of(id) {
+            let is_its_own = self.streams.get(stream).dialler == id;
+            self.break_stream(stream);
+            if is_its_own {
+                self.streams.hang_up(stream);
+            }
+        }
+        self.clients.node_died(id);
+        self.push(down, Event::Start { node: id });
+    }
+
+    pub(crate) fn break_stream(&mut self, id: StreamId) {
+        let now = self.now;
+        let stream = self.streams.get(id);
+        if std::mem::replace(&mut stream.is_broken, true) {
+            return;
+        }
+        let (from, to) = (stream.dialler, stream.acceptor);
+        let forwards = self.rng.random_range(0..=stream.forwards.len());
+        let answers = self.rng.random_range(0..=stream.answers.len());
+        let lost = stream.forwards.len() - forwards + stream.answers.len() - answers;
+        stream.forwards.truncate(forwards);
+        stream.answers.truncate(answers);
+        if self.rng.random_bool(0.6) {
+            stream.held_until = now + self.rng.random_range(0..1500 * MS);
+        }
+        self.tally.streams_broken += 1;
+        self.tally.frames_lost += lost as u64;
+        let notices = if self.rng.random_bool(0.5) { 0 } else { self.rng.random_range(0..300 * MS) };
+        self.push(notices, Event::HangUp { stream: id });
+        self.tell(|| format!("the connection {from} -> {to} breaks with {forwards} frames under way"));
+    }
+}

@@ -1,0 +1,298 @@
+//! What one connection was told, against what it may be told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bowline_kv::Reply;
+
+use crate::clients::{COUNTERS, Client};
+
+/// How long the text of an element of a list is.
+const ELEMENT_BYTES: usize = 7;
+
+/// What a client may ask for. `k`, `l`, `p` and `q` are its own keys, and it alone writes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Set(u64),
+    Append(u64),
+    /// Two keys at once, to the same number.
+    SetBoth(u64),
+    Increment(u64),
+    Get,
+    List,
+    Exists,
+    GetBoth,
+    /// The `k` of any client.
+    ReadOf(u64),
+    ReadCounters,
+    Examine(String),
+}
+
+/// A command and what became of it.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    pub(crate) action: Action,
+    /// When, in microseconds.
+    pub(crate) submitted: u64,
+    /// How long the node had stood still by then.
+    pub(crate) stood_still: u64,
+    /// What was known of its keys then.
+    pub(crate) floors: BTreeMap<String, u64>,
+    pub(crate) reply: Option<Reply>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Done,
+    /// Certainly not executed, says the answer.
+    Undone,
+    /// May have been; also without any answer.
+    Uncertain,
+}
+
+impl Fate {
+    pub(crate) fn of(reply: &Reply) -> Self {
+        match reply {
+            Reply::Error(text) if text.starts_with(b"UNCERTAIN ") => Self::Uncertain,
+            Reply::Error(text) if text.starts_with(b"CLUSTERDOWN ") || text.starts_with(b"LOGFULL ") => {
+                Self::Undone
+            }
+            Reply::Error(text) => panic!("an error that no command here causes: {text:?}"),
+            _ => Self::Done,
+        }
+    }
+}
+
+impl Operation {
+    pub(crate) fn fate(&self) -> Fate {
+        self.reply.as_ref().map_or(Fate::Uncertain, Fate::of)
+    }
+}
+
+impl Action {
+    /// The command as a client says it.
+    pub(crate) fn words(&self, client: u64) -> Vec<String> {
+        let text = match self {
+            Self::Set(n) => format!("SET k{client} {n}"),
+            Self::Append(n) => format!("APPEND l{client} {}", element(*n)),
+            Self::SetBoth(n) => format!("MSET p{client} {n} q{client} {n}"),
+            Self::Increment(counter) => format!("INCR c{counter}"),
+            Self::Get => format!("GET k{client}"),
+            Self::List => format!("GET l{client}"),
+            Self::Exists => format!("EXISTS k{client}"),
+            Self::GetBoth => format!("MGET p{client} q{client}"),
+            Self::ReadOf(other) => format!("GET k{other}"),
+            Self::ReadCounters => {
+                (0..COUNTERS).fold("MGET".to_owned(), |text, counter| format!("{text} c{counter}"))
+            }
+            Self::Examine(key) => format!("GET {key}"),
+        };
+        text.split(' ').map(str::to_owned).collect()
+    }
+}
+
+fn element(n: u64) -> String {
+    format!("{n:0width$},", width = ELEMENT_BYTES - 1)
+}
+
+/// A value that is a number; none is 0.
+pub(crate) fn number(reply: &Reply) -> u64 {
+    match reply {
+        Reply::Nil => 0,
+        Reply::Int(n) => u64::try_from(*n).expect("not negative"),
+        Reply::Bulk(text) => std::str::from_utf8(text).expect("text").parse().expect("a number"),
+        other => panic!("not a number: {other:?}"),
+    }
+}
+
+fn numbers(reply: &Reply) -> Vec<u64> {
+    let Reply::Array(replies) = reply else { panic!("not an array: {reply:?}") };
+    replies.iter().map(number).collect()
+}
+
+fn list(reply: &Reply) -> Vec<u64> {
+    let text = match reply {
+        Reply::Nil => "",
+        Reply::Bulk(text) => std::str::from_utf8(text).expect("text"),
+        other => panic!("not a list: {other:?}"),
+    };
+    text.split_terminator(',').map(|element| element.parse().expect("a number")).collect()
+}
+
+/// Which keys' growing numbers a reply shows.
+pub(crate) fn values(action: &Action, reply: &Reply, client: u64) -> Vec<(String, u64)> {
+    match action {
+        Action::Set(n) => vec![(format!("k{client}"), *n)],
+        Action::SetBoth(n) => vec![(format!("p{client}"), *n), (format!("q{client}"), *n)],
+        Action::Append(_) => vec![(format!("l{client}"), number(reply) / ELEMENT_BYTES as u64)],
+        // One more than anybody knew, or it was done twice.
+        Action::Increment(counter) => vec![(format!("c{counter}"), number(reply))],
+        Action::Get => vec![(format!("k{client}"), number(reply))],
+        Action::List => vec![(format!("l{client}"), list(reply).len() as u64)],
+        Action::Exists => Vec::new(),
+        Action::GetBoth => {
+            let shown = numbers(reply);
+            vec![(format!("p{client}"), shown[0]), (format!("q{client}"), shown[1])]
+        }
+        Action::ReadOf(other) => vec![(format!("k{other}"), number(reply))],
+        Action::ReadCounters => {
+            let shown = numbers(reply).into_iter();
+            shown.enumerate().map(|(counter, n)| (format!("c{counter}"), n)).collect()
+        }
+        Action::Examine(key) if key.starts_with('l') => vec![(key.clone(), list(reply).len() as u64)],
+        Action::Examine(key) => vec![(key.clone(), number(reply))],
+    }
+}
+
+/// A key that only one connection writes, with numbers that grow.
+#[derive(Default)]
+struct Register {
+    /// The last that is sure to have been there.
+    certain: u64,
+    /// Behind it, those that may have been.
+    possible: BTreeSet<u64>,
+}
+
+impl Register {
+    fn write(&mut self, n: u64, fate: Fate) {
+        match fate {
+            Fate::Done => *self = Self { certain: n, possible: BTreeSet::new() },
+            Fate::Uncertain => {
+                self.possible.insert(n);
+            }
+            Fate::Undone => {}
+        }
+    }
+
+    fn read(&mut self, shown: u64, context: &str) {
+        assert!(
+            shown == self.certain || self.possible.contains(&shown),
+            "{context} shows {shown}; certain is {}, possible {:?}",
+            self.certain,
+            self.possible
+        );
+        self.certain = shown;
+        self.possible = self.possible.split_off(&(shown + 1));
+    }
+}
+
+/// The list that only one connection makes longer.
+#[derive(Default)]
+struct List {
+    /// As it was seen last.
+    seen: Vec<u64>,
+    certain: BTreeSet<u64>,
+    possible: BTreeSet<u64>,
+    /// Which place each acknowledged element has, says its acknowledgement.
+    places: BTreeMap<usize, u64>,
+}
+
+impl List {
+    fn append(&mut self, n: u64, operation: &Operation) {
+        match operation.fate() {
+            Fate::Done => {
+                let length = number(operation.reply.as_ref().expect("it is done"));
+                let length = usize::try_from(length).expect("a small number");
+                assert_eq!(length % ELEMENT_BYTES, 0, "part of an element");
+                let other = self.places.insert(length / ELEMENT_BYTES - 1, n);
+                assert_eq!(other, None, "{n} was put where another one is");
+                self.certain.insert(n);
+            }
+            Fate::Uncertain => {
+                self.possible.insert(n);
+            }
+            Fate::Undone => {}
+        }
+    }
+
+    fn read(&mut self, shown: Vec<u64>, context: &str) {
+        assert!(shown.is_sorted_by(|a, b| a < b), "{context} is out of order: {shown:?}");
+        assert!(shown.starts_with(&self.seen), "{context}: {shown:?} does not continue {:?}", self.seen);
+        for n in &shown {
+            let is_possible = self.certain.contains(n) || self.possible.contains(n);
+            assert!(is_possible, "{context} has {n}, which it cannot: {shown:?}");
+        }
+        for n in &self.certain {
+            assert!(shown.contains(n), "{context} lacks {n}: {shown:?}");
+        }
+        for (&place, n) in &self.places {
+            assert_eq!(shown.get(place), Some(n), "{context}: place {place} of {shown:?}");
+        }
+        self.seen = shown;
+    }
+}
+
+/// A client's history in its own order, and then what is there in the end.
+pub(crate) fn check_client(client: &Client, last: &BTreeMap<String, Reply>) {
+    let (mut register, mut pair, mut own) = (Register::default(), Register::default(), List::default());
+    let mut counters: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut others: BTreeMap<u64, u64> = BTreeMap::new();
+    let grows = |shown: u64, before: &mut u64, context: &str| {
+        assert!(shown >= *before, "{context} goes back from {before} to {shown}");
+        *before = shown;
+    };
+    for (at, operation) in client.operations.iter().enumerate() {
+        let context = format!("client {}, command {at}, {:?}", client.number, operation.action);
+        let done = operation.reply.as_ref().filter(|_| operation.fate() == Fate::Done);
+        match (&operation.action, done) {
+            (Action::Set(n), _) => register.write(*n, operation.fate()),
+            (Action::SetBoth(n), _) => pair.write(*n, operation.fate()),
+            (Action::Append(n), _) => own.append(*n, operation),
+            (Action::Get, Some(reply)) => register.read(number(reply), &context),
+            (Action::List, Some(reply)) => own.read(list(reply), &context),
+            (Action::Exists, Some(reply)) => {
+                let certainly = register.certain > 0;
+                let possibly = certainly || !register.possible.is_empty();
+                let shown = number(reply) == 1;
+                assert!(shown >= certainly && shown <= possibly, "{context}: {reply:?}");
+            }
+            (Action::GetBoth, Some(reply)) => {
+                let shown = numbers(reply);
+                assert_eq!(shown[0], shown[1], "{context} saw half of an MSET");
+                pair.read(shown[0], &context);
+            }
+            (Action::ReadOf(other), Some(reply)) if *other == client.number => {
+                register.read(number(reply), &context);
+            }
+            (Action::ReadOf(other), Some(reply)) => {
+                grows(number(reply), others.entry(*other).or_default(), &context);
+            }
+            (Action::Increment(counter), Some(reply)) => {
+                let before = counters.entry(*counter).or_default();
+                grows(number(reply), before, &context);
+            }
+            (Action::ReadCounters, Some(reply)) => {
+                for (counter, n) in (0..).zip(numbers(reply)) {
+                    grows(n, counters.entry(counter).or_default(), &context);
+                }
+            }
+            (_, None) | (Action::Examine(_), _) => {}
+        }
+    }
+    let name = client.number;
+    register.read(number(&last[&format!("k{name}")]), &format!("in the end, k{name}"));
+    pair.read(number(&last[&format!("p{name}")]), &format!("in the end, p{name}"));
+    own.read(list(&last[&format!("l{name}")]), &format!("in the end, l{name}"));
+    assert_eq!(last[&format!("p{name}")], last[&format!("q{name}")], "half of an MSET of client {name}");
+}
+
+/// Each acknowledged increment gave a number of its own, and each was done at most once.
+pub(crate) fn check_counters(histories: &[&[Operation]], last: &BTreeMap<String, Reply>) {
+    for counter in 0..COUNTERS {
+        let (mut given, mut uncertain) = (BTreeSet::new(), 0);
+        let all = histories.iter().flat_map(|history| history.iter());
+        for operation in all.filter(|op| op.action == Action::Increment(counter)) {
+            match (operation.fate(), &operation.reply) {
+                (Fate::Done, Some(reply)) => {
+                    assert!(given.insert(number(reply)), "c{counter} was {reply:?} for two increments");
+                }
+                (Fate::Uncertain, _) => uncertain += 1,
+                _ => {}
+            }
+        }
+        let (value, least) = (number(&last[&format!("c{counter}")]), given.len() as u64);
+        assert!(
+            (least..=least + uncertain).contains(&value),
+            "c{counter} is {value}, after {least} increments that were acknowledged and {uncertain} that may be"
+        );
+    }
+}
