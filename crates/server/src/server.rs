@@ -8,9 +8,9 @@ use bowline_kv::{Replica, ReplicaConfig};
 use bowline_raft::{Config, GroupId};
 use bowline_storage::{Directory, RealDisk, RecoveredGroup, Wal, WalConfig};
 use tokio::net::TcpListener;
+use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::task::LocalSet;
 
 use crate::client::Client;
 use crate::disk::{self, DiskThread};
@@ -40,9 +40,9 @@ pub fn run(options: Options) -> Result<(), ServerError> {
     let system = |what| move |source| ServerError::System { what, source };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .map_err(system("start the runtime"))?;
-    LocalSet::new().block_on(&runtime, serve(options))
+    runtime.block_on(serve(options))
 }
 
 async fn serve(options: Options) -> Result<(), ServerError> {

@@ -25,7 +25,7 @@ use crate::peers::Peers;
 use crate::resp::Value;
 
 /// How often time passes for the replica when nothing else happens: a fraction of a heartbeat.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(25);
 
 pub(crate) struct Shell {
     pub(crate) replica: RefCell<Replica>,

@@ -63,7 +63,9 @@ fn ask(addresses: &[String], effect: Effect, command: &[&[u8]]) -> anyhow::Resul
             Ok(Reply::Error(text)) if text.starts_with("CLUSTERDOWN") => {
                 reasons.push(format!("{addr}: {text}"));
             }
-            Ok(Reply::Error(text)) if text.starts_with("UNCERTAIN") => bail!(unknown(addr, &text)),
+            Ok(Reply::Error(text)) if text.starts_with("UNCERTAIN") && effect == Effect::Writes => {
+                bail!(unknown(addr, &text));
+            }
             Ok(Reply::Error(text)) => bail!("{addr} refused: {text}"),
             Ok(reply) => return Ok(reply),
             Err(CallError::Unanswered(reason)) if effect == Effect::Writes => {

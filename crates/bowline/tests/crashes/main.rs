@@ -1,0 +1,15 @@
+//! Clusters of real processes that are killed, frozen and restarted under load.
+//!
+//! One program, so that the test that mostly waits (`frozen_leader`, which comes first by its name) does it
+//! beside the others.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod frozen_leader;
+mod greetings;
+mod killed_leader;
+mod load;
+mod lost_majority;
+mod pipelines;
+mod rolling_restart;
