@@ -37,6 +37,9 @@ pub enum DecodeError {
     /// A list without an element where the command needs one.
     #[error("an empty list")]
     EmptyList,
+    /// A change of the membership, which this version cannot carry out.
+    #[error("a change of the membership")]
+    MembershipChange,
     /// An array inside an array.
     #[error("an array inside an array")]
     NestedArray,

@@ -12,10 +12,14 @@
 //! - Everything that is unanswered is sent to one target at a time: the leader of one term, by
 //!   one connection. A new target gets all of it, from the first one on. What a leader of an
 //!   earlier term had taken of it and that survived is a prefix; what it had not taken it can no
-//!   longer take, since each sending names its term. So first effects come in order.
+//!   longer take, since each sending names its term. The same goes for an earlier connection to the
+//!   same leader, since each sending names its connection. So first effects come in order.
 //! - A connection has either logged commands unanswered or plain reads, never both. A read behind
 //!   an unanswered write goes through the log itself, where it sees that write and none behind it;
 //!   a write behind unanswered reads is held until they are answered.
+//! - Plain reads are answered by one target alone, in their order: with each target they get new
+//!   numbers. A late answer from an earlier one would show an older state than the present one
+//!   may have shown to the reads in front of it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -190,7 +194,7 @@ impl Contact {
         if self.target != target {
             self.target = target;
             self.commands.sent = 0;
-            self.reads.sent = 0;
+            self.reads.renumber();
         }
     }
 
@@ -210,9 +214,10 @@ impl Contact {
         unsent
     }
 
-    /// The same as messages to another node, which leads in `term`.
-    pub(crate) fn forward_unsent(&mut self, term: Term, life: u64) -> Vec<Vec<u8>> {
-        let header = ForwardHeader { term, life, floor: self.floor() };
+    /// The same as messages to another node, the present target.
+    pub(crate) fn forward_unsent(&mut self, target: Target, life: u64) -> Vec<Vec<u8>> {
+        let Target { term, link, .. } = target;
+        let header = ForwardHeader { term, life, link, floor: self.floor() };
         let mut messages: Vec<Vec<u8>> = Vec::new();
         for (path, number, command) in self.take_unsent() {
             if messages.last().is_none_or(|m| m.len() >= forward::MAX_MESSAGE_BYTES) {
@@ -227,9 +232,10 @@ impl Contact {
     }
 
     /// The floor alone, as such a message.
-    pub(crate) fn forward_floor(&self, term: Term, life: u64) -> Vec<u8> {
+    pub(crate) fn forward_floor(&self, target: Target, life: u64) -> Vec<u8> {
+        let Target { term, link, .. } = target;
         let mut message = Vec::new();
-        forward::begin_forward(ForwardHeader { term, life, floor: self.floor() }, &mut message);
+        forward::begin_forward(ForwardHeader { term, life, link, floor: self.floor() }, &mut message);
         message
     }
 
@@ -345,6 +351,12 @@ impl Lane {
         self.queue.push_back(Some(pending));
     }
 
+    /// Gives everything a new number, and lets it be sent again.
+    fn renumber(&mut self) {
+        self.first += self.queue.len() as u64;
+        self.sent = 0;
+    }
+
     fn has_unsent(&self) -> bool {
         self.sent < self.queue.len()
     }
@@ -381,3 +393,6 @@ impl Lane {
         self.finish(number).map(|pending| (number, pending))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,6 @@ impl<'a> Iterator for Requests<'a> {
         Some(request)
     }
 }
+
+#[cfg(test)]
+mod tests;

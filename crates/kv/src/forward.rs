@@ -1,13 +1,15 @@
 //! What the contacted node and the leader say to each other, on a stream of their own.
 //!
 //! ```text
-//! forward := version:u8  term  life  floor  (number*2 + is_read  length command)*
+//! forward := version:u8  term  life  link  floor  (number*2 + is_read  length command)*
 //! answers := version:u8  life  (number*2 + is_read  outcome:u8  [length reply])*
 //! ```
 //!
 //! Logged commands and plain reads are numbered apart. A forward names the term that it is meant
 //! for, and a leader passes over what is meant for another: so the requests of one stream take
-//! effect in their order, or from one of them on not at all.
+//! effect in their order, or from one of them on not at all. It also names the connection: a
+//! later one brings all that is unanswered, and what an earlier one still carries must not land
+//! behind that.
 
 use bytes::Bytes;
 
@@ -39,6 +41,8 @@ pub(crate) struct ForwardHeader {
     pub(crate) term: u64,
     /// The sender's life.
     pub(crate) life: u64,
+    /// Which of the connections that the sender has made in this life, counted from 1.
+    pub(crate) link: u64,
     /// The sender's lowest unfinished number of a logged request.
     pub(crate) floor: u64,
 }
@@ -47,6 +51,7 @@ pub(crate) fn begin_forward(header: ForwardHeader, out: &mut Vec<u8>) {
     out.push(VERSION);
     put_varint(out, header.term);
     put_varint(out, header.life);
+    put_varint(out, header.link);
     put_varint(out, header.floor);
 }
 
@@ -88,8 +93,12 @@ impl<'a> Forward<'a> {
     pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         checked_version(&mut reader)?;
-        let header =
-            ForwardHeader { term: reader.varint()?, life: reader.varint()?, floor: reader.varint()? };
+        let header = ForwardHeader {
+            term: reader.varint()?,
+            life: reader.varint()?,
+            link: reader.varint()?,
+            floor: reader.varint()?,
+        };
         Ok(Self { header, reader })
     }
 
@@ -166,3 +175,6 @@ impl<'a> Answers<'a> {
         Ok(Some((path, number, outcome)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,8 @@ use crate::codec::DecodeError;
 use crate::command::Command;
 use crate::contact::{Answer, ClientId, Contact, Target};
 use crate::entry::{FLOOR_ONLY, Request, Requests};
-use crate::forward::{self, Answers, Forward, Forwarded, Outcome, Path};
+use crate::forward::{Answers, Forward, Forwarded, Outcome, Path};
+use crate::outgoing::{ForwardedAnswer, Outgoing};
 use crate::reply::Reply;
 use crate::serving::{ServedRead, Serving};
 use crate::session::{Origin, Sessions, Verdict};
@@ -92,7 +93,7 @@ pub struct Replica {
     applied_stamp_ms: u64,
     /// For each other node how often its connection for forwards was made.
     links: BTreeMap<NodeId, u64>,
-    replies: Vec<(NodeId, Vec<u8>)>,
+    outgoing: Outgoing,
     duplicates: u64,
 }
 
@@ -111,7 +112,7 @@ impl Replica {
             time: Time { monotonic: Duration::ZERO, unix_ms: 0 },
             applied_stamp_ms: 0,
             links: BTreeMap::new(),
-            replies: Vec::new(),
+            outgoing: Outgoing::default(),
             duplicates: 0,
         }
     }
@@ -152,7 +153,8 @@ impl Replica {
     }
 
     /// Commands of another node's clients. Passed over unless this node leads in the term that
-    /// they are meant for; the sender learns of the next leader, and sends them again.
+    /// they are meant for; the sender learns of the next leader, and sends them again. Passed over
+    /// as well if a later connection or life of that node has brought something already.
     ///
     /// # Errors
     ///
@@ -162,7 +164,8 @@ impl Replica {
         let header = forward.header;
         self.serving.follow(&self.node);
         let origin = Origin { node: from.0, life: header.life };
-        if forward.is_empty() && self.serving.leads_in(header.term) {
+        let is_taken = self.serving.takes_from(origin, header.link, header.term);
+        if is_taken && forward.is_empty() {
             self.serve_floor(origin, header.floor);
         }
         while let Some(Forwarded { path, number, command }) = forward.next_request()? {
@@ -171,7 +174,7 @@ impl Replica {
             if path == Path::Read && decoded.is_write() {
                 return Err(DecodeError::UnknownFlags(1));
             }
-            if self.serving.leads_in(header.term) {
+            if is_taken {
                 self.serve(origin, header.floor, path, number, bytes.slice_ref(command));
             }
         }
@@ -192,6 +195,12 @@ impl Replica {
             self.contact.answered(path, number, outcome);
         }
         Ok(())
+    }
+
+    /// Whether answers to that node are to be kept back, since it does not take those that are under way. A few
+    /// bytes may ask for many large values: they are put into form only as fast as they can be sent.
+    pub fn hold_answers(&mut self, to: NodeId, hold: bool) {
+        self.outgoing.hold(to, hold);
     }
 
     /// It is now `time`; whatever was given before is older.
@@ -217,16 +226,20 @@ impl Replica {
             self.serving.granted(grant);
         }
         self.serve_reads();
+        let replies = self.outgoing.put();
         let garbage_left = self.store.collect_garbage(GARBAGE_PER_PASS);
         Output {
             messages: ready.messages,
             write: ready.write,
             answers: std::mem::take(&mut self.contact.answers),
             forwards,
-            replies: std::mem::take(&mut self.replies),
+            replies,
             role: ready.role,
             alarms: ready.alarms,
-            again: garbage_left || self.contact.has_unsent() || self.node.has_more_to_apply(),
+            again: garbage_left
+                || self.outgoing.has_more()
+                || self.contact.has_unsent()
+                || self.node.has_more_to_apply(),
         }
     }
 
@@ -254,9 +267,9 @@ impl Replica {
                 Vec::new()
             }
             Some(target) => {
-                let mut messages = self.contact.forward_unsent(term, self.origin.life);
+                let mut messages = self.contact.forward_unsent(target, self.origin.life);
                 if tells_floor {
-                    messages.push(self.contact.forward_floor(term, self.origin.life));
+                    messages.push(self.contact.forward_floor(target, self.origin.life));
                 }
                 messages.into_iter().map(|message| (target.leader, message)).collect()
             }
@@ -351,17 +364,8 @@ impl Replica {
         if origin == self.origin {
             self.contact.answered(path, number, outcome);
         } else if origin.node != self.origin.node && self.serving.leads() {
-            let to = NodeId(origin.node);
-            let open = self.replies.iter().rposition(|(node, _)| *node == to);
-            let open = open
-                .filter(|&at| self.replies[at].1.len() < forward::MAX_MESSAGE_BYTES)
-                .unwrap_or_else(|| {
-                    let mut message = Vec::new();
-                    forward::begin_answers(origin.life, &mut message);
-                    self.replies.push((to, message));
-                    self.replies.len() - 1
-                });
-            forward::put_answer(&mut self.replies[open].1, path, number, &outcome);
+            self.outgoing
+                .push(NodeId(origin.node), ForwardedAnswer { life: origin.life, path, number, outcome });
         }
     }
 
@@ -398,6 +402,32 @@ impl Replica {
     pub fn node(&self) -> &Node {
         &self.node
     }
+}
+
+/// Whether this version can carry out the entries that a message brings. To be asked before the message is
+/// given to [`Replica::message`]: what is in the log must be carried out, and there a node that cannot read it
+/// can only stop.
+///
+/// # Errors
+///
+/// What is wrong with the first entry that it cannot read.
+pub fn check_entries(message: &raft::Message) -> Result<(), DecodeError> {
+    let raft::Body::AppendEntries(append) = &message.body else { return Ok(()) };
+    for entry in &append.entries {
+        match entry.kind {
+            EntryKind::Empty => {}
+            EntryKind::Command => {
+                for request in Requests::decode(&entry.payload)? {
+                    let request = request?;
+                    if request.number != FLOOR_ONLY {
+                        Command::decode(request.command)?;
+                    }
+                }
+            }
+            EntryKind::Configuration => return Err(DecodeError::MembershipChange),
+        }
+    }
+    Ok(())
 }
 
 /// The requests of an entry that is, or was about to be, in the log.
@@ -460,3 +490,6 @@ pub struct Status {
     /// What a leader knows of the others.
     pub peers: Vec<PeerStatus>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! All of it belongs to one term and goes with it: whoever sent it sends it again to the next
 //! leader.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bowline_raft::{Index, Node, ProposeError, ReadGrant, RoleKind, Term};
 use bytes::Bytes;
@@ -18,6 +18,8 @@ const MAX_ENTRY_BYTES: usize = 256 << 10;
 pub(crate) struct Serving {
     /// The term in which this node leads; none when it does not.
     term: Option<Term>,
+    /// Of each other node the latest life, and connection in it, that brought something.
+    latest: BTreeMap<u64, (u64, u64)>,
     /// The entry that is being filled.
     open: Builder,
     /// Payloads in front of it, not proposed yet.
@@ -54,8 +56,15 @@ impl Serving {
         self.term.is_some()
     }
 
-    pub(crate) fn leads_in(&self, term: Term) -> bool {
-        self.term == Some(term)
+    /// Whether to take what another node sends to the leader of `term` by that connection: not
+    /// when this is not that leader, and not behind what came by a later one.
+    pub(crate) fn takes_from(&mut self, origin: Origin, link: u64, term: Term) -> bool {
+        if self.term != Some(term) {
+            return false;
+        }
+        let latest = self.latest.entry(origin.node).or_default();
+        *latest = (*latest).max((origin.life, link));
+        *latest == (origin.life, link)
     }
 
     /// Takes a request that goes through the log, behind all that came before it.
@@ -117,3 +126,6 @@ impl Serving {
         servable
     }
 }
+
+#[cfg(test)]
+mod tests;

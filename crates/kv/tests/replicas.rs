@@ -5,6 +5,8 @@ mod common;
 use std::time::Duration;
 
 use bowline_kv::Reply;
+use bowline_raft::NodeId;
+use bytes::Bytes;
 use common::World;
 
 fn bulk(text: &'static str) -> Reply {
@@ -134,4 +136,76 @@ fn a_node_that_was_frozen_refuses_what_it_has_not_held() {
     world.cut_off.clear();
     world.pass(Duration::from_secs(1));
     assert_eq!(world.reply(alone, token), Reply::Ok);
+}
+
+/// One pass of a node, whose forwards are kept back.
+fn pass_without_forwards(world: &mut World, node: u64) -> Vec<Bytes> {
+    let mut output = world.replicas.get_mut(&node).expect("a node").ready();
+    let forwards = std::mem::take(&mut output.forwards);
+    world.carry_out(node, output);
+    forwards.into_iter().map(|(_, frame)| Bytes::from(frame)).collect()
+}
+
+fn deliver(world: &mut World, from: u64, frames: Vec<Bytes>) {
+    let leader = world.leader();
+    for frame in frames {
+        let leader = world.replicas.get_mut(&leader).expect("a node");
+        leader.forwarded(NodeId(from), &frame).expect("a correct peer");
+    }
+}
+
+#[test]
+fn a_new_life_is_answered_beside_requests_of_an_earlier_one() {
+    let mut world = World::new(3);
+    let contact = world.follower();
+    assert_eq!(world.ask(contact, "SET mine 1"), Reply::Ok);
+    assert_eq!(world.ask(contact, "SET other 2"), Reply::Ok);
+    for life in 2..6 {
+        for _ in 0..3 {
+            world.submit(contact, life, "GET other");
+        }
+        let late = pass_without_forwards(&mut world, contact);
+        world.restart(contact, life);
+        world.pass(Duration::from_millis(200));
+        let first = world.submit(contact, life, "GET mine");
+        let sent = pass_without_forwards(&mut world, contact);
+        let second = world.submit(contact, life, "GET mine");
+        // In one pass of the leader, in either order.
+        let (before, behind) = if life % 2 == 0 { (late, sent) } else { (sent, late) };
+        deliver(&mut world, contact, before);
+        deliver(&mut world, contact, behind);
+        world.pass(Duration::from_millis(200));
+        assert_eq!(world.reply(contact, first), bulk("1"), "life {life}");
+        assert_eq!(world.reply(contact, second), bulk("1"), "life {life}");
+    }
+}
+
+#[test]
+fn what_an_earlier_connection_still_carries_is_passed_over() {
+    let mut world = World::with_log_of(3, 400 << 10);
+    let (leader, contact) = (world.leader(), world.follower());
+    // Each fits alone, and closes its entry; not both.
+    let large = "x".repeat(300 << 10);
+    world.submit(contact, 1, &format!("SET large {large}"));
+    let refused = world.submit(contact, 1, "APPEND l a");
+    let late = pass_without_forwards(&mut world, contact);
+    // The next connection brings both, and beside the second one there is no room in its entry.
+    world.replicas.get_mut(&contact).expect("a node").link_up(NodeId(leader));
+    let sent = pass_without_forwards(&mut world, contact);
+    deliver(&mut world, contact, sent);
+    world.submit(leader, 2, &format!("SET other {}", "x".repeat(200 << 10)));
+    // The first is in the log, and not answered yet; then the second is refused.
+    for _ in 0..2 {
+        pass_without_forwards(&mut world, leader);
+    }
+    let behind = world.submit(contact, 1, "APPEND l b");
+    let sent = pass_without_forwards(&mut world, contact);
+    deliver(&mut world, contact, sent);
+    pass_without_forwards(&mut world, leader);
+    deliver(&mut world, contact, late);
+    world.pass(Duration::from_millis(500));
+    let Reply::Error(text) = world.reply(contact, refused) else { panic!("there was room") };
+    assert!(text.starts_with(b"UNCERTAIN "), "{text:?}");
+    assert_eq!(world.reply(contact, behind), Reply::Int(1));
+    assert_eq!(world.ask(contact, "GET l"), bulk("b"), "a command took effect behind a later one");
 }

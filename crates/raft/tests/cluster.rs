@@ -100,3 +100,18 @@ fn a_read_is_granted_by_a_majority() {
         assert_eq!(cluster.granted, [42]);
     }
 }
+
+#[test]
+fn members_that_share_a_seed_campaign_at_different_times() {
+    let ids: Vec<_> = (1..=3).map(NodeId).collect();
+    let first_campaign = |id: NodeId| {
+        let mut node = Node::new(Config::new(id, ids.clone(), 7), HardState::default(), Vec::new());
+        let campaigns = |ms: &u64| {
+            node.tick(Duration::from_millis(*ms));
+            node.role() == RoleKind::PreCandidate
+        };
+        (0..800).find(campaigns).expect("within two election timeouts")
+    };
+    let times: Vec<_> = ids.iter().map(|&id| first_campaign(id)).collect();
+    assert!(times[0] != times[1] && times[1] != times[2] && times[0] != times[2], "{times:?}");
+}

@@ -3,11 +3,18 @@
 //! A task a connection waits for bytes, takes all that are there, and hands every command in them
 //! to the replica; the replies are written by the loop, at the end of its pass, all at once. The
 //! task writes only what the socket did not take then.
+//!
+//! Who closes a socket with unread bytes in it makes the system reset the connection, and a reset takes
+//! away from the other side what it has not read yet: above all the error that says why. So a connection
+//! that is closed from here is first closed for writing, and what still comes is read and dropped for a
+//! while.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::net::Shutdown;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bowline_kv::{ClientId, Command, Reply};
 use tokio::net::TcpStream;
@@ -17,18 +24,39 @@ use crate::outbox::Outbox;
 use crate::resp::{Protocol, Reader, Value};
 use crate::shell::Shell;
 
-/// How many commands of one connection may be unanswered before it is not read any further.
+/// How many commands of one connection may be unanswered before it is not read any further, at most.
 const MAX_UNANSWERED: usize = 1024;
+
+/// How many at first. A few bytes may ask for a large value, and how large the answers are is seen only when
+/// they come: so the number grows by one with every small answer, and a large one lowers it.
+const FIRST_UNANSWERED: usize = 8;
+
+/// An answer of more bytes is a large one.
+const LARGE_ANSWER_BYTES: usize = 64 << 10;
+
+/// As many large answers may be under way as make together about so many bytes.
+const LARGE_UNANSWERED_BYTES: usize = 64 << 20;
 
 /// How many bytes of replies may wait for the client to read them before it is not read, and before
 /// further replies are put into form.
 const MAX_UNREAD_BYTES: usize = 1 << 20;
+
+/// A client that is owed more bytes of replies than this is disconnected: it has asked for large values behind
+/// many small ones, and reads nothing.
+const MAX_OWED_BYTES: usize = 256 << 20;
 
 /// How much is read at once, in bytes.
 const READ_BYTES: usize = 16 << 10;
 
 /// How often a connection reads before the others have their turn.
 const READS_A_TURN: usize = 4;
+
+/// How much is dropped from a client that is being told why its connection ends: as much as the longest
+/// value that Redis takes, so that a client that sends one here gets to the end of it, and then reads.
+const MAX_LINGER_BYTES: usize = 512 << 20;
+
+/// How long that may take.
+const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// A client that is connected.
 pub(crate) struct Client {
@@ -47,9 +75,16 @@ struct State {
     owed: VecDeque<Owed>,
     /// The token of the first of them.
     first_token: u64,
+    /// What the replies among them take, in bytes.
+    owed_bytes: usize,
+    /// How many of them have no reply yet, and how many may have none.
+    unanswered: usize,
+    may_be_unanswered: usize,
+    /// It was owed too much: whatever else comes is dropped.
+    given_up: bool,
     /// Nothing more is read; the connection is closed when all that is owed is written.
     closing: bool,
-    /// It was not read because too many commands were unanswered.
+    /// It was not read because it is owed too much.
     full: bool,
 }
 
@@ -71,6 +106,10 @@ impl Client {
                 reader: Reader::new(),
                 owed: VecDeque::new(),
                 first_token: 0,
+                owed_bytes: 0,
+                unanswered: 0,
+                may_be_unanswered: FIRST_UNANSWERED,
+                given_up: false,
                 closing: false,
                 full: false,
             }),
@@ -87,7 +126,7 @@ impl Client {
     async fn carry(&self, shell: &Rc<Shell>) -> io::Result<()> {
         loop {
             if self.is_finished() {
-                return Ok(());
+                return self.linger(shell).await;
             }
             let may_read = self.may_read(shell);
             self.outbox.wait(&self.stream, may_read).await?;
@@ -97,6 +136,35 @@ impl Client {
             self.flush(shell)?;
             tokio::task::coop::consume_budget().await;
         }
+    }
+
+    /// Ends the connection so that the client can read all that it was sent.
+    async fn linger(&self, shell: &Shell) -> io::Result<()> {
+        if self.state.borrow().given_up {
+            return Ok(());
+        }
+        socket2::SockRef::from(&self.stream).shutdown(Shutdown::Write)?;
+        let mut left = MAX_LINGER_BYTES;
+        let mut dropped = vec![0; READ_BYTES];
+        let drop_input = async {
+            while left > 0 {
+                match self.stream.try_read(&mut dropped) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => left = left.saturating_sub(count),
+                    // A stop waits for nobody who has been answered.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if shell.is_stopping() {
+                            return Ok(());
+                        }
+                        self.outbox.wait(&self.stream, true).await?;
+                    }
+                    Err(error) => return Err(error),
+                }
+                tokio::task::coop::consume_budget().await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(LINGER_TIME, drop_input).await.unwrap_or(Ok(()))
     }
 
     /// Lets the task look again: whether it may read, or should end.
@@ -110,24 +178,20 @@ impl Client {
         self.ring();
     }
 
-    /// Whether the replica still works for this client.
-    pub(crate) fn is_waiting(&self) -> bool {
-        !self.state.borrow().owed.is_empty()
-    }
-
     pub(crate) fn describe(&self, filter: &crate::face::ClientFilter, now_us: u64) -> Option<String> {
         let state = self.state.borrow();
         filter.keeps(&state.connection).then(|| state.connection.describe(now_us))
     }
 
-    fn is_finished(&self) -> bool {
+    /// Whether all is written that the client will ever get.
+    pub(crate) fn is_finished(&self) -> bool {
         let state = self.state.borrow();
         state.closing && state.owed.is_empty() && self.outbox.is_empty()
     }
 
     fn may_read(&self, shell: &Shell) -> bool {
         let mut state = self.state.borrow_mut();
-        state.full = state.owed.len() >= MAX_UNANSWERED;
+        state.full = !state.has_room();
         !state.closing && !state.full && self.outbox.len() < MAX_UNREAD_BYTES && shell.has_room(self.id)
     }
 
@@ -156,14 +220,14 @@ impl Client {
     fn take_commands(&self, shell: &Rc<Shell>) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        while !state.closing && state.owed.len() < MAX_UNANSWERED && self.outbox.len() < MAX_UNREAD_BYTES {
+        while !state.closing && state.has_room() && self.outbox.len() < MAX_UNREAD_BYTES {
             let frame = match state.reader.next() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
                 Err(error) => {
                     state.closing = true;
                     let protocol = state.connection.protocol();
-                    state.owed.push_back(Owed::Ready(protocol, Value::error(error.to_string())));
+                    state.owe(Owed::Ready(protocol, error.into()));
                     break;
                 }
             };
@@ -201,7 +265,7 @@ impl Client {
                     break;
                 }
             };
-            state.owed.push_back(owed);
+            state.owe(owed);
             state.settle(&self.outbox, shell);
         }
         state.settle(&self.outbox, shell);
@@ -210,6 +274,9 @@ impl Client {
     /// The replica's answer to one of this client's commands.
     pub(crate) fn answer(&self, token: u64, reply: Reply, shell: &Shell) {
         let mut state = self.state.borrow_mut();
+        if state.given_up {
+            return;
+        }
         let at = token.checked_sub(state.first_token).and_then(|at| usize::try_from(at).ok());
         let owed = at.and_then(|at| state.owed.get_mut(at));
         let Some(owed) = owed else {
@@ -218,8 +285,31 @@ impl Client {
         let Owed::Waiting(protocol) = *owed else {
             panic!("two answers to command {token} of client {:?}", self.id)
         };
-        *owed = Owed::Ready(protocol, reply.into());
+        let value = Value::from(reply);
+        let bytes = value.memory_bytes();
+        *owed = Owed::Ready(protocol, value);
+        state.owed_bytes += bytes;
+        state.learn(bytes);
         state.settle(&self.outbox, shell);
+        if state.owed_bytes > MAX_OWED_BYTES {
+            self.give_up(&mut state);
+        }
+    }
+
+    /// Ends the connection of a client that is owed too much.
+    fn give_up(&self, state: &mut State) {
+        tracing::warn!(
+            "client {} is disconnected: replies of {} bytes wait for it, and the limit is {MAX_OWED_BYTES}; it must \
+             read before it asks for more",
+            self.stream.peer_addr().map_or_else(|_| "that is gone".to_owned(), |addr| addr.to_string()),
+            state.owed_bytes
+        );
+        state.given_up = true;
+        state.closing = true;
+        state.owed.clear();
+        state.owed_bytes = 0;
+        self.outbox.clear();
+        self.ring();
     }
 
     /// After answers: commands that had to wait for room in the queue may be taken.
@@ -251,6 +341,31 @@ impl Client {
 }
 
 impl State {
+    /// Whether commands may be taken, for what is owed.
+    fn has_room(&self) -> bool {
+        self.owed.len() < MAX_UNANSWERED
+            && self.unanswered < self.may_be_unanswered
+            && self.owed_bytes < MAX_UNREAD_BYTES
+    }
+
+    /// An answer of so many bytes has come.
+    fn learn(&mut self, bytes: usize) {
+        self.unanswered -= 1;
+        self.may_be_unanswered = if bytes <= LARGE_ANSWER_BYTES {
+            (self.may_be_unanswered + 1).min(MAX_UNANSWERED)
+        } else {
+            self.may_be_unanswered.min(LARGE_UNANSWERED_BYTES / bytes).max(1)
+        };
+    }
+
+    fn owe(&mut self, owed: Owed) {
+        match &owed {
+            Owed::Ready(_, value) => self.owed_bytes += value.memory_bytes(),
+            Owed::Waiting(_) => self.unanswered += 1,
+        }
+        self.owed.push_back(owed);
+    }
+
     /// Puts the replies at the front that are there into form, as far as there is room.
     fn settle(&mut self, outbox: &Outbox, shell: &Shell) {
         while outbox.len() < MAX_UNREAD_BYTES {
@@ -259,6 +374,7 @@ impl State {
                 break;
             };
             self.first_token += 1;
+            self.owed_bytes -= value.memory_bytes();
             if matches!(value, Value::Error(_)) {
                 shell.stats.errors.set(shell.stats.errors.get() + 1);
             }

@@ -6,7 +6,8 @@
 //! again, and unanswered commands are sent again when the connection is back.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::frame::{self, FrameError, Greeting, Kind};
+use crate::frame::{self, Greeting, Kind};
 use crate::options::Member;
 use crate::outbox::Outbox;
 use crate::shell::Shell;
@@ -29,8 +30,16 @@ const GREETING_TIME: Duration = Duration::from_secs(2);
 /// The first and the longest pause before the next try.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// What may wait for a peer that does not read, in bytes: beyond it, messages are dropped.
+/// What may wait for a peer that does not read, in bytes: beyond it, the connection is made anew. Nothing may be
+/// left out of one that goes on: what is behind it would overtake it.
 const MAX_WAITING_BYTES: usize = 128 << 20;
+
+/// What may wait of replies to a peer's clients before further ones are held back, in bytes. With the largest
+/// reply on top it stays below [`MAX_WAITING_BYTES`].
+const MAX_WAITING_REPLY_BYTES: usize = 16 << 20;
+
+/// So many different complaints about a peer are logged until it is connected again.
+const MAX_COMPLAINTS: usize = 20;
 
 /// A connection that answers nothing for so long is given up by the system.
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,8 +54,16 @@ pub(crate) struct Peer {
     pub(crate) forward: Rc<Link>,
     /// Answers to its clients' commands: on the latest connection that it made for them.
     pub(crate) replies: RefCell<Option<Rc<Link>>>,
-    /// What was last said about it in the log, so that it is said once.
-    complaint: RefCell<String>,
+    /// What was said about it in the log since it was last connected, so that it is said once: the two
+    /// directions may have different complaints, in turn.
+    complaints: RefCell<BTreeSet<String>>,
+}
+
+impl Peer {
+    /// Whether so much waits for it that further replies should stay where they take no room.
+    pub(crate) fn is_slow_to_take_replies(&self) -> bool {
+        self.replies.borrow().as_ref().is_some_and(|link| link.outbox.len() >= MAX_WAITING_REPLY_BYTES)
+    }
 }
 
 /// One connection, or the place for one.
@@ -55,6 +72,8 @@ pub(crate) struct Link {
     outbox: Outbox,
     stream: RefCell<Option<Rc<TcpStream>>>,
     dirty: Cell<bool>,
+    /// More came than may wait: nothing more is sent on this connection, and it ends.
+    overflowed: Cell<bool>,
 }
 
 impl Link {
@@ -65,10 +84,16 @@ impl Link {
 
     /// Adds a frame, to be written by the next [`flush`](Self::flush). Dropped without a connection.
     pub(crate) fn send(&self, fill: impl FnOnce(&mut Vec<u8>)) {
-        if self.is_up() && self.outbox.len() < MAX_WAITING_BYTES {
-            self.outbox.push(|out| frame::put(out, fill));
-            self.dirty.set(true);
+        if !self.is_up() || self.overflowed.get() {
+            return;
         }
+        if self.outbox.len() >= MAX_WAITING_BYTES {
+            self.overflowed.set(true);
+            self.outbox.bell.notify_one();
+            return;
+        }
+        self.outbox.push(|out| frame::put(out, fill));
+        self.dirty.set(true);
     }
 
     /// Writes what was added.
@@ -90,6 +115,7 @@ impl Link {
     ) -> Result<(), String> {
         let stream = Rc::new(stream);
         self.outbox.clear();
+        self.overflowed.set(false);
         *self.stream.borrow_mut() = Some(stream.clone());
         let ended = self.carry(&stream, &mut buffer, &mut on_frame).await;
         // A later connection may have taken the place already.
@@ -107,10 +133,13 @@ impl Link {
         on_frame: &mut impl FnMut(Bytes) -> Result<(), String>,
     ) -> Result<(), String> {
         loop {
-            while let Some(payload) = frame::take(buffer).map_err(|error: FrameError| error.to_string())? {
-                on_frame(payload)?;
+            while let Some(payload) = frame::take(buffer).map_err(no_message)? {
+                on_frame(payload).map_err(no_message)?;
             }
             self.outbox.wait(stream, true).await.map_err(|error| error.to_string())?;
+            if self.overflowed.get() {
+                return Err(format!("does not take what it is sent: {MAX_WAITING_BYTES} bytes wait for it"));
+            }
             self.outbox.flush(stream).map_err(|error| error.to_string())?;
             buffer.reserve(64 << 10);
             match stream.try_read_buf(buffer) {
@@ -139,7 +168,7 @@ impl Peers {
             raft: Rc::default(),
             forward: Rc::default(),
             replies: RefCell::default(),
-            complaint: RefCell::default(),
+            complaints: RefCell::default(),
         };
         Self {
             all: members.iter().filter(|m| m.id != own).map(|m| (m.id, peer(m))).collect(),
@@ -205,20 +234,24 @@ impl Peers {
         Ok(from)
     }
 
-    fn complain(&self, about: NodeId, text: String) {
+    /// Says it in the log, once until the peer is connected again.
+    pub(crate) fn complain(&self, about: NodeId, text: String) {
         let Some(peer) = self.all.get(&about) else {
             tracing::warn!("peer {about}: {text}");
             return;
         };
-        let mut last = peer.complaint.borrow_mut();
-        if *last != text {
+        let mut said = peer.complaints.borrow_mut();
+        if said.len() >= MAX_COMPLAINTS {
+            // Texts with a number in them may differ each time.
+            return;
+        }
+        if said.insert(text.clone()) {
             tracing::warn!("peer {about} ({}): {text}", peer.member.peer_addr);
-            *last = text;
         }
     }
 
     fn praise(&self, peer: &Peer, kind: Kind) {
-        peer.complaint.borrow_mut().clear();
+        peer.complaints.borrow_mut().clear();
         if kind == Kind::Raft {
             tracing::info!("peer {} ({}): connected", peer.member.id, peer.member.peer_addr);
         }
@@ -344,8 +377,13 @@ async fn carry_accepted(shell: &Shell, greeted: Greeted) {
         }
     };
     if let Err(error) = ended {
-        tracing::debug!("a connection from peer {from} ended: {error}");
+        shell.peers.complain(from, error);
     }
+}
+
+/// It costs the connection, and nothing else.
+fn no_message(error: impl fmt::Display) -> String {
+    format!("sent what is no message: {error}")
 }
 
 fn tune(stream: &TcpStream) -> io::Result<()> {
@@ -374,5 +412,39 @@ async fn hear(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Greeting,
         if read == 0 {
             return Err("closed before the greeting".to_owned());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_not_read_ends_instead_of_leaving_something_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = listener.local_addr().expect("it is bound");
+        let stream = TcpStream::connect(addr).await.expect("it listens");
+        let _silent = listener.accept().await.expect("it was connected");
+        let link = Link::default();
+        let send = async {
+            while !link.is_up() {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..=MAX_WAITING_BYTES >> 20 {
+                link.send(|out| out.resize(out.len() + (1 << 20), 0));
+            }
+            std::future::pending::<()>().await;
+        };
+        let carried = async {
+            tokio::select! {
+                ended = link.run(stream, BytesMut::new(), |_| Ok(())) => ended,
+                () = send => unreachable!("it sends for ever"),
+            }
+        };
+        let ended =
+            tokio::time::timeout(Duration::from_secs(30), carried).await.expect("the connection ends");
+        let error = ended.expect_err("it cannot have been carried");
+        assert!(error.contains("does not take what it is sent"), "{error}");
+        assert!(!link.is_up());
     }
 }

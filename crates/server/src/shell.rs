@@ -109,6 +109,9 @@ impl Shell {
             if persisted > self.persisted.replace(persisted) {
                 replica.persisted(persisted);
             }
+            for (id, peer) in &self.peers.all {
+                replica.hold_answers(*id, peer.is_slow_to_take_replies());
+            }
             replica.tick(Time { monotonic: self.started.elapsed(), unix_ms: self.unix_us() / 1000 });
             replica.ready()
         };
@@ -165,8 +168,9 @@ impl Shell {
         }
         for client in answered {
             client.dirty.set(false);
-            // An error shows itself to the client's own task; so does the end of what was owed.
-            if client.flush(self).is_err() || !client.is_waiting() && self.stopping.get() {
+            // An error shows itself to the client's own task; so does the end of what was owed, for which it
+            // waits if nothing more is to be read.
+            if client.flush(self).is_err() || client.is_finished() {
                 client.ring();
             }
             client.answered();
@@ -181,8 +185,10 @@ impl Shell {
         if header != own {
             return Err(format!("a message for {header:?} on a connection of {own:?}"));
         }
+        bowline_kv::check_entries(&message)
+            .map_err(|error| format!("an entry that this version cannot read: {error}; update this node"))?;
         if let Err(reject) = self.replica.borrow_mut().message(from, message) {
-            tracing::error!("rejected: {reject}");
+            self.peers.complain(from, format!("rejected: {reject}"));
         }
         self.wake.notify_one();
         Ok(())
@@ -232,6 +238,11 @@ impl Shell {
         }
     }
 
+    /// Whether the process is about to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
     /// Ends the log's thread, after what it was given.
     pub(crate) fn stop_disk(&self) {
         self.disk.stop();
@@ -250,7 +261,7 @@ impl Shell {
         let now_us = self.unix_us();
         let line =
             |id: ClientId| if id == asking { own.clone() } else { clients[&id].describe(filter, now_us) };
-        let lines: Vec<String> = ids.into_iter().filter_map(line).map(|line| line + "\n").collect();
+        let lines: Vec<String> = ids.into_iter().filter_map(line).collect();
         Value::Verbatim(lines.concat())
     }
 

@@ -3,9 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bowline_kv::{Answer, ClientId, Command, Output, Replica, ReplicaConfig, Reply, Time};
-use bowline_raft::{Config, HardState, NodeId, RoleKind};
+use bowline_kv::{Answer, ClientId, Command, Output, Replica, ReplicaConfig, Reply, Time, check_entries};
+use bowline_raft::{Config, Entry, HardState, NodeId, RoleKind};
 use bytes::Bytes;
+
+fn start(raft: Config, life: u64, hard_state: HardState, entries: Vec<Entry>) -> Replica {
+    let (own, voters) = (raft.id, raft.voters.clone());
+    let config = ReplicaConfig { raft, life, command_timeout: Duration::from_secs(5) };
+    let mut replica = Replica::new(config, hard_state, entries);
+    voters.into_iter().filter(|&other| other != own).for_each(|other| replica.link_up(other));
+    replica
+}
 
 /// A cluster without a network and with disks that are done at once.
 pub(crate) struct World {
@@ -20,16 +28,14 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(size: u64) -> Self {
+        Self::with_log_of(size, 1 << 30)
+    }
+
+    pub(crate) fn with_log_of(size: u64, max_log_bytes: u64) -> Self {
         let ids: Vec<_> = (1..=size).map(NodeId).collect();
         let replica = |&id: &NodeId| {
-            let config = ReplicaConfig {
-                raft: Config::new(id, ids.clone(), 11),
-                life: 1,
-                command_timeout: Duration::from_secs(5),
-            };
-            let mut replica = Replica::new(config, HardState::default(), Vec::new());
-            ids.iter().filter(|&&other| other != id).for_each(|&other| replica.link_up(other));
-            (id.0, replica)
+            let raft = Config { max_log_bytes, ..Config::new(id, ids.clone(), 11) };
+            (id.0, start(raft, 1, HardState::default(), Vec::new()))
         };
         let mut world = Self {
             replicas: ids.iter().map(replica).collect(),
@@ -40,6 +46,15 @@ impl World {
         };
         world.pass(Duration::from_secs(3));
         world
+    }
+
+    /// Starts a node again, in another life, with all that it had written.
+    pub(crate) fn restart(&mut self, id: u64, life: u64) {
+        let node = self.replicas[&id].node();
+        let entries = (1..=node.last_log_id().index).filter_map(|index| node.entry(index).cloned());
+        let hard_state = HardState { term: node.term(), vote: node.vote() };
+        let replica = start(node.config().clone(), life, hard_state, entries.collect());
+        self.replicas.insert(id, replica);
     }
 
     pub(crate) fn leader(&self) -> u64 {
@@ -122,7 +137,8 @@ impl World {
         !self.cut_off.contains(&from) && !self.cut_off.contains(&to)
     }
 
-    fn carry_out(&mut self, id: u64, output: Output) -> bool {
+    /// Hands on what came out of a node; says whether it was nothing.
+    pub(crate) fn carry_out(&mut self, id: u64, output: Output) -> bool {
         let idle = output.messages.is_empty()
             && output.forwards.is_empty()
             && output.replies.is_empty()
@@ -131,6 +147,7 @@ impl World {
         for envelope in output.messages {
             if self.arrives(id, envelope.to.0) {
                 let to = self.replicas.get_mut(&envelope.to.0).expect("a node");
+                check_entries(&envelope.message).expect("what a leader makes, others can carry out");
                 to.message(NodeId(id), envelope.message).expect("a correct peer");
             }
         }

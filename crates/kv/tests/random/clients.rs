@@ -52,7 +52,8 @@ impl Clients {
         self.all.iter().map(|client| client.operations.len() as u64).sum()
     }
 
-    /// The most that were in flight on each node, all together.
+    /// The most that ever were in flight on each node, all together: a node that falls silent, or
+    /// dies, leaves its last records until it speaks again.
     pub(crate) fn most_in_flight(&self) -> u64 {
         self.in_flight.values().map(|(_, most)| most).sum()
     }
@@ -126,9 +127,11 @@ impl Clients {
             let waiting = client.operations.iter().filter(|op| op.reply.is_none()).collect::<Vec<_>>();
             assert!(
                 waiting.is_empty(),
-                "client {} on node {} waits for {waiting:?}",
+                "client {} on node {} waits for {} answers: {:?}...",
                 client.number,
-                client.node
+                client.node,
+                waiting.len(),
+                waiting[0]
             );
         }
     }
@@ -191,7 +194,7 @@ impl Cluster {
             window,
             outstanding: 0,
             writes: self.rng.random_range(1..=9),
-            longest_thought: self.rng.random_range(5 * MS..200 * MS),
+            longest_thought: self.rng.random_range(20 * MS..800 * MS),
             operations: Vec::new(),
         });
         self.push(MS, Event::Client { client: number });

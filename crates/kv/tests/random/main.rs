@@ -23,6 +23,7 @@ mod cluster;
 mod disk;
 mod history;
 mod nemesis;
+mod network;
 mod streams;
 mod tally;
 

@@ -136,7 +136,8 @@ impl Cluster {
             Fault::OneWay => self.block_one_way(node),
             Fault::Pause => self.pause(node),
             Fault::PowerLoss => {
-                let down = self.rng.random_range(MS..600 * MS);
+                let longest = if self.rng.random_bool(0.5) { 10 * MS } else { 600 * MS };
+                let down = self.rng.random_range(MS..longest);
                 self.lose_power(node, down);
             }
             Fault::SlowDisk => {

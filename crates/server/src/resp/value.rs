@@ -54,6 +54,21 @@ impl Value {
         Self::Bulk(bytes.into().into())
     }
 
+    /// About how many bytes of memory it holds.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let sum = |items: &[Self]| items.iter().map(Self::memory_bytes).sum();
+        let held = match self {
+            Self::Nil | Self::Int(_) => 0,
+            Self::Simple(bytes) | Self::Error(bytes) | Self::Bulk(bytes) => bytes.len(),
+            Self::Verbatim(text) => text.len(),
+            Self::Array(items) | Self::Set(items) => sum(items),
+            Self::Map(pairs) => {
+                pairs.iter().map(|(key, value)| key.memory_bytes() + value.memory_bytes()).sum()
+            }
+        };
+        size_of::<Self>() + held
+    }
+
     /// Appends it to `out` as a client of that protocol expects it.
     pub fn write(&self, protocol: Protocol, out: &mut Vec<u8>) {
         let is_3 = protocol == Protocol::Resp3;
