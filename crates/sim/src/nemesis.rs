@@ -30,6 +30,11 @@ pub struct Weather {
     pub payload_bytes: usize,
     /// The nodes' election timeout; a heartbeat comes five times as often.
     pub election_timeout: Duration,
+    /// Whether a new leader begins with an empty entry. Without it what earlier terms left stays uncommitted for
+    /// long, which is what the paper's Figure 8 is made of.
+    pub empty_entry_on_election: bool,
+    /// The most that one AppendEntries carries, in bytes.
+    pub append_bytes: usize,
 }
 
 const fn ms(ms: u64) -> Duration {
@@ -49,10 +54,12 @@ impl Weather {
             network,
             longest_sync: weighted(random, &[(1, ms(2)), (3, ms(20)), (1, ms(60))]),
             segment_bytes: weighted(random, &[(1, 1024), (1, 4096), (1, 16384)]),
-            fault_pause: weighted(random, &[(1, ms(300)), (2, ms(800)), (1, ms(2000))]),
+            fault_pause: weighted(random, &[(1, ms(150)), (1, ms(400)), (2, ms(800)), (1, ms(2000))]),
             proposal_pause: weighted(random, &[(1, ms(10)), (1, ms(30)), (1, ms(100))]),
             payload_bytes: weighted(random, &[(2, 24), (2, 200), (1, 2500)]),
             election_timeout: weighted(random, &[(1, ms(100)), (1, ms(200)), (1, ms(300))]),
+            empty_entry_on_election: weighted(random, &[(2, true), (1, false)]),
+            append_bytes: weighted(random, &[(2, 1 << 20), (1, 2000)]),
         }
     }
 
@@ -61,6 +68,8 @@ impl Weather {
         Config {
             election_timeout: self.election_timeout,
             heartbeat_interval: self.election_timeout / 5,
+            empty_entry_on_election: self.empty_entry_on_election,
+            max_append_bytes: self.append_bytes,
             ..Config::new(id, voters.to_vec(), seed)
         }
     }

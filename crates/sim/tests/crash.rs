@@ -35,7 +35,7 @@ fn part(number: u64) {
     assert_eq!(tally.never(), Vec::<&str>::new(), "these faults never came, and nothing was tested by them");
 }
 
-/// A line for each property, in the order in which they were seen most often first in a run.
+/// A line for each property: in how many worlds it was violated, and the first of them.
 fn summary(bad: &[&Report]) -> String {
     let mut properties: BTreeMap<&str, (usize, &Report)> = BTreeMap::new();
     for report in bad {

@@ -14,8 +14,7 @@ pub struct StateMachineSafety {
 }
 
 impl StateMachineSafety {
-    /// The node takes what lies behind `from` for committed, up to its commit index. Gives back how long the
-    /// ghost was before.
+    /// The node takes what lies behind `from` for committed, up to its commit index.
     pub fn committed_by(&mut self, node: &Node, from: Index) -> Verdict {
         for index in from + 1..=node.commit_index() {
             let entry = node.entry(index).expect("what is committed is in the log");

@@ -89,8 +89,8 @@ impl World {
         let now = self.queue.now();
         let Some(process) = &mut self.machines[at].process else { return };
         process.node.tick(now);
-        let ready = process.node.ready();
         self.timeline.note(now, self.ids[at], Some(&process.node), event);
+        let ready = process.node.ready();
         self.invariants.stepped(&process.node, &ready);
         self.carry_out(at, ready);
     }

@@ -6,7 +6,7 @@ use super::{CHAOS, Event, World};
 use crate::process::Crash;
 
 /// So soon after the last fault all must be well again.
-const RECOVERY: Duration = Duration::from_secs(20);
+const RECOVERY: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether it is.
 const PAUSE: Duration = Duration::from_millis(20);
