@@ -18,6 +18,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         Cli::command().error(ErrorKind::ValueValidation, format!("--peers {}: {reason}", args.peers)).exit()
     });
     start_logging(args.log.level);
+    end_on_panic();
     let outcome = bowline_server::run(Options {
         id: NodeId(args.id),
         data: args.data,
@@ -34,6 +35,16 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         },
         |()| ExitCode::SUCCESS,
     ))
+}
+
+/// A broken invariant ends the process, whichever task or thread has found it: a server that goes on with
+/// a part of itself gone answers nobody, and its peers keep waiting for it.
+fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 /// One line an event, on the standard error.

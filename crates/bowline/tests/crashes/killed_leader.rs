@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::harness::Cluster;
+use crate::harness::{Cluster, PATIENCE, until};
 use crate::load::{self, Load};
 
 const CLIENTS: usize = 8;
@@ -22,6 +22,7 @@ fn an_acknowledged_write_is_lost_or_an_append_happens_twice_when_leaders_are_kil
             // The other two serve everybody without it.
             load.wait_for_progress();
             cluster.restart(leader);
+            load.wait_until_records_are_forgotten();
         }
         let all = cluster.ids();
         cluster.kill_at_once(&all);
@@ -36,6 +37,9 @@ fn an_acknowledged_write_is_lost_or_an_append_happens_twice_when_leaders_are_kil
     load::report("leaders killed", &journals);
     println!("most completion records of a node: {records}; most in flight: {}", load.most_in_flight());
     load::check(&cluster, &journals);
+    until("all records to be forgotten when nothing is in flight", PATIENCE, || {
+        (load.records() == 0).then_some(())
+    });
     assert!(records > 0, "none were ever seen");
     assert!(
         records < 2 * load.most_in_flight(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Cluster, Info, PATIENCE, Reply, until};
+use crate::harness::{Client, Cluster, End, Info, PATIENCE, Reply, until};
 
 /// From the first try of a write to the first acknowledgement of one.
 const WRITE_PATIENCE: Duration = Duration::from_secs(15);
@@ -48,17 +48,11 @@ pub(crate) struct Load {
     is_over: AtomicBool,
     /// For each client, how many of its writes were acknowledged.
     acknowledged: Vec<AtomicU64>,
+    /// Commands that were sent, and of which nobody can say yet whether they will take effect.
     in_flight: AtomicU64,
     most_in_flight: AtomicU64,
-}
-
-/// Ends the load however the test ends: a scope waits for its threads.
-pub(crate) struct EndOfLoad<'a>(&'a Load);
-
-impl Drop for EndOfLoad<'_> {
-    fn drop(&mut self) {
-        self.0.is_over.store(true, Ordering::SeqCst);
-    }
+    /// Those of them whose connection was lost.
+    abandoned: AtomicU64,
 }
 
 impl Load {
@@ -69,6 +63,7 @@ impl Load {
             acknowledged: (0..clients).map(|_| AtomicU64::new(0)).collect(),
             in_flight: AtomicU64::new(0),
             most_in_flight: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
         }
     }
 
@@ -76,9 +71,9 @@ impl Load {
     pub(crate) fn begin<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-    ) -> (EndOfLoad<'scope>, Vec<ScopedJoinHandle<'scope, Journal>>) {
+    ) -> (End<'scope>, Vec<ScopedJoinHandle<'scope, Journal>>) {
         let clients = 0..self.acknowledged.len();
-        (EndOfLoad(self), clients.map(|client| scope.spawn(move || self.write(client))).collect())
+        (End(&self.is_over), clients.map(|client| scope.spawn(move || self.write(client))).collect())
     }
 
     /// Waits until every client has had two more writes acknowledged: the second was begun after this call.
@@ -91,7 +86,17 @@ impl Load {
         }
     }
 
-    /// The most commands that were sent and not answered at one time.
+    /// Waits until the nodes have forgotten what a life of a node that has ended left behind: they do when it is
+    /// back, though no client may come to it.
+    pub(crate) fn wait_until_records_are_forgotten(&self) {
+        let by_clients = 2 * self.acknowledged.len() as u64;
+        until("the records of a life that has ended to be forgotten", PATIENCE, || {
+            (self.records() <= by_clients).then_some(())
+        });
+        self.in_flight.fetch_sub(self.abandoned.swap(0, Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// The most commands that were sent, and neither answered nor closed with their node's life, at one time.
     pub(crate) fn most_in_flight(&self) -> u64 {
         self.most_in_flight.load(Ordering::SeqCst)
     }
@@ -100,18 +105,24 @@ impl Load {
     pub(crate) fn watch_records(&self) -> u64 {
         let mut most = 0;
         while !self.is_over.load(Ordering::SeqCst) {
-            for info in self.addrs.iter().filter_map(|addr| Info::fetch(addr)) {
-                most = most.max(info.number("raft_completion_records"));
-            }
+            most = most.max(self.records());
             thread::sleep(Duration::from_millis(20));
         }
         most
     }
 
+    /// The most completion records that a node holds now.
+    pub(crate) fn records(&self) -> u64 {
+        let infos = self.addrs.iter().filter_map(|addr| Info::fetch(addr));
+        infos.map(|info| info.number("raft_completion_records")).max().unwrap_or(0)
+    }
+
     /// One client, from its first write to its last.
     fn write(&self, client: usize) -> Journal {
         let mut journal = Journal::default();
-        let mut node = client % self.addrs.len();
+        let nodes = self.addrs.len();
+        let home = client % nodes;
+        let mut node = home;
         let mut connection = None;
         let mut waiting_since = Instant::now();
         while !self.is_over.load(Ordering::SeqCst) {
@@ -119,7 +130,7 @@ impl Load {
                 match Client::connect(&self.addrs[node]) {
                     Ok(open) => connection = Some(open),
                     Err(_) => {
-                        node = (node + 1) % self.addrs.len();
+                        node = (node + 1) % nodes;
                         thread::sleep(PACE);
                     }
                 }
@@ -137,7 +148,8 @@ impl Load {
             } else if journal.errors.is_empty() || fates[1] == Fate::Unknown {
                 // Lost, or in the dark: another node may know better.
                 connection = None;
-                node = (node + 1) % self.addrs.len();
+                // Home if it can, so that the clients stay spread over the nodes.
+                node = if node == home { (home + 1) % nodes } else { home };
             }
             self.check_patience(client, waiting_since);
         }
@@ -159,19 +171,20 @@ impl Load {
         let mut is_lost = sent.is_err();
         let fates = [Reply::is_ok, |reply: &Reply| matches!(reply, Reply::Integer(_))].map(|is_right| {
             let reply = if is_lost { None } else { open.receive().ok() };
+            let Some(reply) = reply else {
+                is_lost = true;
+                self.abandoned.fetch_add(1, Ordering::SeqCst);
+                return Fate::Unknown;
+            };
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             match reply {
-                None => {
-                    is_lost = true;
-                    Fate::Unknown
-                }
-                Some(Reply::Error(text)) => {
+                Reply::Error(text) => {
                     let is_certain = text.starts_with("CLUSTERDOWN ");
                     assert!(is_certain || text.starts_with("UNCERTAIN "), "client {client}: {text}");
                     journal.errors.push(text);
                     if is_certain { Fate::Refused } else { Fate::Unknown }
                 }
-                Some(reply) => {
+                reply => {
                     assert!(is_right(&reply), "client {client}, write {number}: {reply:?}");
                     Fate::Acknowledged
                 }

@@ -18,6 +18,7 @@ pub(crate) mod cluster;
 mod node;
 mod ports;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,5 +42,14 @@ pub(crate) fn until<T>(what: &str, patience: Duration, mut probe: impl FnMut() -
         }
         assert!(Instant::now() < deadline, "waited {patience:?} in vain for {what}");
         thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Tells threads to end, when it is dropped: however a test ends, since the scope of its threads waits for them.
+pub(crate) struct End<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
