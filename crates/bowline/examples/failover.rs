@@ -8,15 +8,12 @@
 //! cargo build --release && cargo run --release --example failover -- 50
 //! ```
 
-#[path = "../tests/harness/mod.rs"]
-mod harness;
-
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Client, Cluster, End, PATIENCE, until};
+use bowline_harness::{Client, Cluster, End, PATIENCE, until};
 
 /// One write: at which node, from when to when.
 struct Write {

@@ -35,6 +35,16 @@ fn write(cluster: &Cluster, keys: std::ops::Range<u32>) {
     }
 }
 
+/// A cluster in which all nodes have the first hundred keys, its leader and a follower.
+fn written(name: &str) -> (Cluster, u64, u64) {
+    let cluster = Cluster::start(name, 3);
+    let leader = cluster.leader();
+    let follower = cluster.others(leader)[0];
+    write(&cluster, 0..100);
+    cluster.wait_until_caught_up();
+    (cluster, leader, follower)
+}
+
 /// Stops a node, which ends its log with the empty write. What was acknowledged is not last then: no crash takes
 /// away what was synced, and this test must not either.
 fn stop_cleanly(cluster: &mut Cluster, id: u64) -> PathBuf {
@@ -57,11 +67,7 @@ fn assert_has(cluster: &Cluster, through: u64, keys: std::ops::Range<u32>) {
 
 #[test]
 fn a_torn_log_tail_is_told_and_nothing_acknowledged_is_missing() {
-    let mut cluster = Cluster::start("torn", 3);
-    let leader = cluster.leader();
-    let follower = cluster.others(leader)[0];
-    write(&cluster, 0..100);
-    cluster.wait_until_caught_up();
+    let (mut cluster, leader, follower) = written("torn");
     // The last bytes of the last write did not reach the disk.
     let segment = stop_cleanly(&mut cluster, follower);
     let end = end_of_data(&segment);
@@ -83,11 +89,7 @@ fn a_torn_log_tail_is_told_and_nothing_acknowledged_is_missing() {
 
 #[test]
 fn a_log_file_that_was_cut_is_told() {
-    let mut cluster = Cluster::start("cut", 3);
-    let leader = cluster.leader();
-    let follower = cluster.others(leader)[0];
-    write(&cluster, 0..100);
-    cluster.wait_until_caught_up();
+    let (mut cluster, _, follower) = written("cut");
     let segment = stop_cleanly(&mut cluster, follower);
     let end = end_of_data(&segment);
     let file = OpenOptions::new().write(true).open(&segment).expect("the segment");
@@ -109,11 +111,7 @@ fn a_log_file_that_was_cut_is_told() {
 
 #[test]
 fn a_flipped_bit_in_the_log_is_refused_and_the_others_go_on() {
-    let mut cluster = Cluster::start("flipped", 3);
-    let leader = cluster.leader();
-    let follower = cluster.others(leader)[0];
-    write(&cluster, 0..100);
-    cluster.wait_until_caught_up();
+    let (mut cluster, leader, follower) = written("flipped");
     cluster.kill(follower);
     let segment = active_segment(&cluster.data_dir(follower));
     let intact = fs::read(&segment).expect("the segment");

@@ -1,8 +1,7 @@
 //! Bad input, to the real binary: what a client, a peer, an operator or a disk gets wrong is answered by a
 //! message that says what happened, to what, and what to do; and nothing that was acknowledged is lost.
 
-#[path = "../harness/mod.rs"]
-mod harness;
+use bowline_harness as harness;
 
 mod damage;
 mod directory;

@@ -1,8 +1,7 @@
 //! The first bytes that real clients send, to a real node over TCP, and a command behind them: a client library
 //! that does not like what it is answered does not connect at all.
 
-use crate::harness::client::encode;
-use crate::harness::{Client, Cluster};
+use crate::harness::{Client, Cluster, encode};
 
 const NO_MAINTENANCE: &str = "-ERR CLIENT MAINT_NOTIFICATIONS is not supported\r\n";
 

@@ -3,8 +3,7 @@
 //! One program, so that the test that mostly waits (`frozen_leader`, which comes first by its name) does it
 //! beside the others.
 
-#[path = "../harness/mod.rs"]
-mod harness;
+use bowline_harness as harness;
 
 mod frozen_leader;
 mod greetings;

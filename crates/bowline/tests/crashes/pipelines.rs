@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::client::encode;
-use crate::harness::{Client, Cluster, End, Lost, PATIENCE, Reply, until};
+use crate::harness::{Client, Cluster, End, Lost, PATIENCE, Reply, encode, until};
 
 const CONNECTIONS: usize = 6;
 const KILLS: usize = 20;

@@ -20,11 +20,11 @@ const INFO_PATIENCE: Duration = Duration::from_secs(2);
 const LINES_SHOWN: usize = 25;
 
 /// What a node says of itself: the fields of `INFO`.
-pub(crate) struct Info(HashMap<String, String>);
+pub struct Info(HashMap<String, String>);
 
 impl Info {
     /// Asks the node at `addr`; `None` if it does not answer.
-    pub(crate) fn fetch(addr: &str) -> Option<Self> {
+    pub fn fetch(addr: &str) -> Option<Self> {
         let mut client = Client::connect(addr).ok()?;
         client.set_patience(INFO_PATIENCE);
         client.send(&[&["INFO"]]).ok()?;
@@ -36,17 +36,20 @@ impl Info {
         Some(Self(fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
     }
 
-    pub(crate) fn text(&self, field: &str) -> &str {
+    /// A field, as it stands there. Fails the test if there is none.
+    pub fn text(&self, field: &str) -> &str {
         self.0.get(field).unwrap_or_else(|| panic!("INFO has no {field}"))
     }
 
-    pub(crate) fn number(&self, field: &str) -> u64 {
+    /// A field that is a number.
+    pub fn number(&self, field: &str) -> u64 {
         let text = self.text(field);
         text.parse().unwrap_or_else(|_| panic!("INFO says {field}:{text}, which is no number"))
     }
 }
 
-pub(crate) struct Cluster {
+/// A cluster of server processes on this machine. They end when it is dropped.
+pub struct Cluster {
     nodes: Vec<Node>,
     dir: PathBuf,
     _ports: Ports,
@@ -54,12 +57,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts a new cluster of so many nodes, at most 9, and waits for its leader. `name` is that of the test.
-    pub(crate) fn start(name: &str, size: usize) -> Self {
+    pub fn start(name: &str, size: usize) -> Self {
         Self::start_with(name, size, &[])
     }
 
     /// The same, with more arguments for every server.
-    pub(crate) fn start_with(name: &str, size: usize, more: &[&str]) -> Self {
+    pub fn start_with(name: &str, size: usize, more: &[&str]) -> Self {
         let mut cluster = Self::prepare(name, size, more);
         for node in &mut cluster.nodes {
             node.spawn(&["--new"]);
@@ -72,7 +75,7 @@ impl Cluster {
     }
 
     /// A cluster of which nothing runs yet: its addresses, directories and arguments.
-    pub(crate) fn prepare(name: &str, size: usize, more: &[&str]) -> Self {
+    pub fn prepare(name: &str, size: usize, more: &[&str]) -> Self {
         let ports = Ports::take();
         let dir = node::scratch().join(format!("{name}-{}-{}", std::process::id(), ports.get(1)));
         std::fs::create_dir_all(&dir).expect("a directory for the cluster");
@@ -91,36 +94,37 @@ impl Cluster {
     }
 
     /// The nodes' numbers: from 1.
-    pub(crate) fn ids(&self) -> Vec<u64> {
+    pub fn ids(&self) -> Vec<u64> {
         self.nodes.iter().map(|node| node.id).collect()
     }
 
     /// The numbers of all but this one.
-    pub(crate) fn others(&self, id: u64) -> Vec<u64> {
+    pub fn others(&self, id: u64) -> Vec<u64> {
         self.ids().into_iter().filter(|other| *other != id).collect()
     }
 
     /// Where the node listens for clients.
-    pub(crate) fn addr(&self, id: u64) -> &str {
+    pub fn addr(&self, id: u64) -> &str {
         &self.node(id).addr
     }
 
     /// All addresses, that of node 1 first.
-    pub(crate) fn addrs(&self) -> Vec<String> {
+    pub fn addrs(&self) -> Vec<String> {
         self.nodes.iter().map(|node| node.addr.clone()).collect()
     }
 
     /// The node's data directory.
-    pub(crate) fn data_dir(&self, id: u64) -> PathBuf {
+    pub fn data_dir(&self, id: u64) -> PathBuf {
         self.dir.join(id.to_string())
     }
 
     /// What the node has logged, in all its lives.
-    pub(crate) fn log_text(&self, id: u64) -> String {
+    pub fn log_text(&self, id: u64) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.node(id).log).unwrap_or_default()).into_owned()
     }
 
-    pub(crate) fn pid(&self, id: u64) -> u32 {
+    /// The number of the node's process, which must run.
+    pub fn pid(&self, id: u64) -> u32 {
         self.node(id).pid()
     }
 
@@ -133,18 +137,18 @@ impl Cluster {
     }
 
     /// A connection to a node that runs.
-    pub(crate) fn client(&self, id: u64) -> Client {
+    pub fn client(&self, id: u64) -> Client {
         Client::connect(self.addr(id)).unwrap_or_else(|lost| panic!("node {id}: {lost:?}"))
     }
 
     /// What the node says of itself; `None` if it is down, stopped or does not answer.
-    pub(crate) fn info(&self, id: u64) -> Option<Info> {
+    pub fn info(&self, id: u64) -> Option<Info> {
         let node = self.node(id);
         node.is_running().then(|| Info::fetch(&node.addr)).flatten()
     }
 
     /// Waits until a node leads, and a majority follow it in its term: its number.
-    pub(crate) fn leader(&self) -> u64 {
+    pub fn leader(&self) -> u64 {
         until("a leader that a majority follow", PATIENCE, || self.try_leader())
     }
 
@@ -163,12 +167,12 @@ impl Cluster {
     }
 
     /// kill -9, and waits until the process is gone.
-    pub(crate) fn kill(&mut self, id: u64) {
+    pub fn kill(&mut self, id: u64) {
         self.kill_at_once(&[id]);
     }
 
     /// kill -9 to all of these before any of them is waited for.
-    pub(crate) fn kill_at_once(&mut self, ids: &[u64]) {
+    pub fn kill_at_once(&mut self, ids: &[u64]) {
         for &id in ids {
             self.node(id).signal(Signal::KILL);
         }
@@ -179,36 +183,36 @@ impl Cluster {
     }
 
     /// SIGTERM: how the process ended.
-    pub(crate) fn terminate(&mut self, id: u64) -> ExitStatus {
+    pub fn terminate(&mut self, id: u64) -> ExitStatus {
         self.node(id).signal(Signal::TERM);
         self.node_mut(id).wait()
     }
 
     /// SIGSTOP: the node is frozen when this returns.
-    pub(crate) fn stop(&mut self, id: u64) {
+    pub fn stop(&mut self, id: u64) {
         node::note(&self.node(id).log, "SIGSTOP");
         self.node_mut(id).stop();
     }
 
     /// SIGCONT.
-    pub(crate) fn resume(&mut self, id: u64) {
+    pub fn resume(&mut self, id: u64) {
         node::note(&self.node(id).log, "SIGCONT");
         self.node_mut(id).resume();
     }
 
     /// Starts a node that is down, and waits until it answers.
-    pub(crate) fn restart(&mut self, id: u64) {
+    pub fn restart(&mut self, id: u64) {
         self.spawn(id, &[]);
         self.wait_for_answers(id);
     }
 
     /// Starts a node that is down with these arguments too, and waits for nothing.
-    pub(crate) fn spawn(&mut self, id: u64, more: &[&str]) {
+    pub fn spawn(&mut self, id: u64, more: &[&str]) {
         self.node_mut(id).spawn(more);
     }
 
     /// Waits for a node's process to end by itself.
-    pub(crate) fn wait_for_end(&mut self, id: u64) -> ExitStatus {
+    pub fn wait_for_end(&mut self, id: u64) -> ExitStatus {
         self.node_mut(id).wait()
     }
 
@@ -223,7 +227,7 @@ impl Cluster {
     }
 
     /// Waits until every node that runs has applied all that is committed now.
-    pub(crate) fn wait_until_caught_up(&self) {
+    pub fn wait_until_caught_up(&self) {
         let leader = self.leader();
         let commit = self.info(leader).map_or(0, |info| info.number("raft_commit_index"));
         for node in self.nodes.iter().filter(|node| node.is_running()) {

@@ -11,15 +11,20 @@ const REPLY_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The connection could not be made, or ended. What was sent and not answered may have happened or not.
 #[derive(Debug)]
-pub(crate) struct Lost(pub(crate) io::Error);
+pub struct Lost(pub io::Error);
 
 /// A reply of RESP2.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Reply {
+pub enum Reply {
+    /// A status, such as `OK`.
     Simple(String),
+    /// An error, whole.
     Error(String),
+    /// A number.
     Integer(i64),
+    /// A value, or none.
     Bulk(Option<Vec<u8>>),
+    /// Several.
     Array(Vec<Reply>),
 }
 
@@ -38,12 +43,12 @@ impl fmt::Debug for Reply {
 
 impl Reply {
     /// Whether it is `+OK`.
-    pub(crate) fn is_ok(&self) -> bool {
+    pub fn is_ok(&self) -> bool {
         matches!(self, Self::Simple(text) if text == "OK")
     }
 
     /// The number that it is, or that its bytes spell.
-    pub(crate) fn number(&self) -> Option<i64> {
+    pub fn number(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some(*number),
             Self::Bulk(Some(bytes)) => std::str::from_utf8(bytes).ok()?.parse().ok(),
@@ -52,7 +57,7 @@ impl Reply {
     }
 
     /// The text of a value; empty where there is none.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         match self {
             Self::Bulk(None) => String::new(),
             Self::Bulk(Some(bytes)) => String::from_utf8(bytes.clone()).expect("tests write text"),
@@ -62,14 +67,14 @@ impl Reply {
 }
 
 /// A connection to one node.
-pub(crate) struct Client {
+pub struct Client {
     addr: String,
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
     /// Connects to `addr`, HOST:PORT.
-    pub(crate) fn connect(addr: &str) -> Result<Self, Lost> {
+    pub fn connect(addr: &str) -> Result<Self, Lost> {
         let target = addr.parse().expect("an address of the harness");
         let stream = TcpStream::connect_timeout(&target, REPLY_PATIENCE).map_err(Lost)?;
         stream.set_nodelay(true).map_err(Lost)?;
@@ -79,26 +84,26 @@ impl Client {
     }
 
     /// How long a reply may take from now on.
-    pub(crate) fn set_patience(&mut self, patience: Duration) {
+    pub fn set_patience(&mut self, patience: Duration) {
         let stream = self.stream.get_mut();
         stream.set_read_timeout(Some(patience)).expect("a time that is not zero");
         stream.set_write_timeout(Some(patience)).expect("a time that is not zero");
     }
 
     /// Sends bytes as they are.
-    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Lost> {
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), Lost> {
         self.stream.get_mut().write_all(bytes).map_err(|error| self.lost(error))
     }
 
     /// Reads exactly so many bytes.
-    pub(crate) fn receive_bytes(&mut self, count: usize) -> Result<Vec<u8>, Lost> {
+    pub fn receive_bytes(&mut self, count: usize) -> Result<Vec<u8>, Lost> {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).map_err(|error| self.lost(error))?;
         Ok(bytes)
     }
 
     /// Sends commands in one piece, and waits for nothing.
-    pub(crate) fn send(&mut self, commands: &[&[&str]]) -> Result<(), Lost> {
+    pub fn send(&mut self, commands: &[&[&str]]) -> Result<(), Lost> {
         self.send_bytes(&encode(commands))
     }
 
@@ -107,12 +112,12 @@ impl Client {
     /// # Panics
     ///
     /// When it does not come in time: whoever is connected is owed a reply or the end of the connection.
-    pub(crate) fn receive(&mut self) -> Result<Reply, Lost> {
+    pub fn receive(&mut self) -> Result<Reply, Lost> {
         read_reply(&mut self.stream).map_err(|error| self.lost(error))
     }
 
     /// The next reply; `None` when it does not come in time, after which the connection is of no more use.
-    pub(crate) fn try_receive(&mut self) -> Option<Result<Reply, Lost>> {
+    pub fn try_receive(&mut self) -> Option<Result<Reply, Lost>> {
         match read_reply(&mut self.stream) {
             Err(error) if is_timeout(&error) => None,
             result => Some(result.map_err(Lost)),
@@ -120,13 +125,13 @@ impl Client {
     }
 
     /// Sends a command and waits for its reply.
-    pub(crate) fn call(&mut self, command: &[&str]) -> Result<Reply, Lost> {
+    pub fn call(&mut self, command: &[&str]) -> Result<Reply, Lost> {
         self.send(&[command])?;
         self.receive()
     }
 
     /// Sends commands in one piece and waits for all replies.
-    pub(crate) fn pipeline(&mut self, commands: &[&[&str]]) -> Result<Vec<Reply>, Lost> {
+    pub fn pipeline(&mut self, commands: &[&[&str]]) -> Result<Vec<Reply>, Lost> {
         self.send(commands)?;
         commands.iter().map(|_| self.receive()).collect()
     }
@@ -143,7 +148,7 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// Commands as arrays of bulk strings, one behind the other.
-pub(crate) fn encode(commands: &[&[&str]]) -> Vec<u8> {
+pub fn encode(commands: &[&[&str]]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for command in commands {
         bytes.extend_from_slice(format!("*{}\r\n", command.len()).as_bytes());

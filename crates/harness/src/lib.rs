@@ -10,11 +10,10 @@
 //! - Nothing is left behind: a server dies with the test's process however that ends, and the data of a test
 //!   that passed are removed. Those of one that failed are kept, and the last lines of its nodes' logs shown.
 
-// Each program of tests uses its part.
-#![allow(dead_code, unused_imports)]
+#![forbid(unsafe_code)]
 
-pub(crate) mod client;
-pub(crate) mod cluster;
+mod client;
+mod cluster;
 mod node;
 mod ports;
 
@@ -22,19 +21,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use client::{Client, Lost, Reply};
-pub(crate) use cluster::{Cluster, Info};
+pub use client::{Client, Lost, Reply, encode};
+pub use cluster::{Cluster, Info};
 
 /// What a cluster may take for anything that it must do in the end: far more than it needs, since the machine
 /// may be busy with other tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks again and again until `probe` sees what it looks for.
 ///
 /// # Panics
 ///
 /// When `patience` is over.
-pub(crate) fn until<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(seen) = probe() {
@@ -46,7 +45,7 @@ pub(crate) fn until<T>(what: &str, patience: Duration, mut probe: impl FnMut() -
 }
 
 /// Tells threads to end, when it is dropped: however a test ends, since the scope of its threads waits for them.
-pub(crate) struct End<'a>(pub(crate) &'a AtomicBool);
+pub struct End<'a>(pub &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {

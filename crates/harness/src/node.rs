@@ -135,12 +135,12 @@ fn spawn(command: Command) -> io::Result<Child> {
 
 /// The server's binary. An example is not told where it is, as tests are; it lies beside it.
 fn program() -> PathBuf {
-    option_env!("CARGO_BIN_EXE_bowline").map_or_else(|| built().join("bowline"), PathBuf::from)
+    built().join("bowline")
 }
 
 /// Where data are kept: on the disk of the target directory.
 pub(crate) fn scratch() -> PathBuf {
-    let path = option_env!("CARGO_TARGET_TMPDIR").map_or_else(|| built().join("tmp"), PathBuf::from);
+    let path = built().join("tmp");
     std::fs::create_dir_all(&path).expect("a directory below the target directory");
     path
 }
