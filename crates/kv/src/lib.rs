@@ -14,6 +14,7 @@
 //! | [`replica`] | all of it together with the consensus node |
 //! | `contact` | the contacted node's side: numbers, order, retries |
 //! | `serving` | the leader's side: entries and confirmed reads |
+//! | `outgoing` | the leader's answers to other nodes, until they can be sent |
 //! | `entry`, `forward` | what stands in the log, and what travels between the two sides |
 #![forbid(unsafe_code)]
 

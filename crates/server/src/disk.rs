@@ -199,9 +199,12 @@ impl Worker {
 
 /// Says so when the log could not take the largest entry any more.
 pub(crate) fn check_room(wal: &Wal<RealDisk>) -> Result<(), ServerError> {
-    let room_bytes = wal.room()?;
-    if room_bytes >= MIN_ROOM_BYTES {
+    if wal.has_room(MIN_ROOM_BYTES)? {
         return Ok(());
     }
-    Err(ServerError::NoRoom { directory: wal.location(), room_bytes, needed_bytes: MIN_ROOM_BYTES })
+    Err(ServerError::NoRoom {
+        directory: wal.location(),
+        room_bytes: wal.room()?,
+        needed_bytes: MIN_ROOM_BYTES,
+    })
 }

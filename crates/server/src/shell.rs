@@ -14,7 +14,7 @@ use bowline_kv::{ClientId, Command, Output, Replica, Time};
 use bowline_raft::codec::{self, Header};
 use bowline_raft::{GroupId, NodeId, RoleChange, RoleKind};
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::sync::Notify;
 
 use crate::client::Client;
@@ -36,7 +36,7 @@ pub(crate) struct Shell {
     pub(crate) wake: Arc<Notify>,
     pub(crate) clients: RefCell<HashMap<ClientId, Rc<Client>, FixedState>>,
     /// Clients that are not read until the replica has room.
-    paused: RefCell<Vec<ClientId>>,
+    paused: RefCell<HashSet<ClientId, FixedState>>,
     disk: DiskThread,
     cluster: u64,
     persisted: Cell<u64>,
@@ -204,7 +204,7 @@ impl Shell {
         if self.replica.borrow().has_room() {
             return true;
         }
-        self.paused.borrow_mut().push(client);
+        self.paused.borrow_mut().insert(client);
         false
     }
 

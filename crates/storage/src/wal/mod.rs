@@ -206,10 +206,20 @@ impl<D: Disk> Wal<D> {
     /// How many bytes the log can still take: what is left of the active segment, and the whole segments
     /// that the file system has room for. Each entry costs [`Entry::OVERHEAD`] beside its payload, or less.
     pub fn room(&self) -> Result<u64, WalError> {
-        let segment = self.files.config.segment_bytes;
         let free = self.files.io(".", "read the free space of", self.files.disk.free_bytes())?;
+        Ok(self.room_with(free))
+    }
+
+    /// Whether the log can still take so many bytes. Asks the file system only when what is filled ahead is not
+    /// enough.
+    pub fn has_room(&self, bytes: u64) -> Result<bool, WalError> {
+        Ok(self.room_with(0) >= bytes || self.room()? >= bytes)
+    }
+
+    fn room_with(&self, free: u64) -> u64 {
+        let segment = self.files.config.segment_bytes;
         let filled = self.next.as_ref().map_or(0, |next| next.filled);
-        Ok(segment.saturating_sub(self.active.position) + (filled + free) / segment * segment)
+        segment.saturating_sub(self.active.position) + (filled + free) / segment * segment
     }
 
     /// The log's directory as messages name it.
