@@ -4,7 +4,8 @@
 //! A follower that misses its leader first asks whether it *would* be elected. Only with a
 //! majority of pre-votes does it raise its term, so that a node that was cut off does not depose a
 //! working leader when it comes back. Both kinds of request are repeated every heartbeat interval
-//! until the round ends: one lost message does not cost a whole election timeout.
+//! until the round ends, to whoever may still say yes: one lost message does not cost a whole
+//! election timeout.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +44,7 @@ impl Node {
     fn start_pre_vote(&mut self) {
         self.role = Role::PreCandidate(Campaign {
             granted: BTreeSet::from([self.config.id]),
+            refused: BTreeSet::new(),
             ask_again_at: Some(self.now + self.config.heartbeat_interval),
         });
         self.ask();
@@ -56,7 +58,7 @@ impl Node {
         self.vote = Some(self.config.id);
         self.leader_heard_at = None;
         self.draw_campaign_time();
-        self.role = Role::Candidate(Campaign { granted: BTreeSet::new(), ask_again_at: None });
+        self.role = Role::Candidate(Campaign::default());
     }
 
     /// The candidate's own vote, once it is durable; then the others may be asked.
@@ -72,16 +74,17 @@ impl Node {
         }
     }
 
-    /// Asks everybody who has not said yes in this round.
+    /// Asks everybody who has not said yes in this round, nor a no that is final.
     fn ask(&mut self) {
         let last = self.log.last();
-        let (granted, term, body) = match &self.role {
-            Role::PreCandidate(c) => (&c.granted, self.term + 1, Body::PreVote { last }),
-            Role::Candidate(c) => (&c.granted, self.term, Body::RequestVote { last }),
+        let (campaign, term, body) = match &self.role {
+            Role::PreCandidate(campaign) => (campaign, self.term + 1, Body::PreVote { last }),
+            Role::Candidate(campaign) => (campaign, self.term, Body::RequestVote { last }),
             Role::Follower(_) | Role::Leader(_) => return,
         };
-        let silent: Vec<NodeId> = self.others.iter().copied().filter(|id| !granted.contains(id)).collect();
-        for id in silent {
+        let is_open = |id: &NodeId| !campaign.granted.contains(id) && !campaign.refused.contains(id);
+        let open: Vec<NodeId> = self.others.iter().copied().filter(is_open).collect();
+        for id in open {
             self.send(id, term, body.clone());
         }
     }
@@ -173,10 +176,10 @@ impl Node {
         // Who has not been asked, because the own vote is not durable yet, cannot have answered.
         if let Role::Candidate(campaign) = &mut self.role
             && term == self.term
-            && granted
             && campaign.ask_again_at.is_some()
         {
-            campaign.granted.insert(from);
+            let said = if granted { &mut campaign.granted } else { &mut campaign.refused };
+            said.insert(from);
             self.count_votes();
         }
     }

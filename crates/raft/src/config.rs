@@ -12,11 +12,12 @@ pub struct Config {
     /// All members, this node included, in any order, each once.
     pub voters: Vec<NodeId>,
     /// The least time without a leader after which a follower campaigns; each wait is drawn anew
-    /// from [1, 2) times this. It is also how long a vote is refused after a leader was heard, and
-    /// how long a leader goes on without hearing a majority. Several heartbeats long.
+    /// from [1, 2) times this. It is also how long a vote is refused after a leader was heard. A
+    /// leader goes on for twice this without hearing a majority. Several heartbeats long.
     pub election_timeout: Duration,
     /// A follower that was sent nothing for so long is sent an empty AppendEntries. It is also how
-    /// long an unanswered append counts as in flight, and how often vote requests are repeated.
+    /// long an unanswered append counts as in flight, and how often vote requests are repeated. A
+    /// round trip may take longer: a late answer counts as well.
     pub heartbeat_interval: Duration,
     /// A node whose oldest unfinished write is older than this neither leads nor campaigns.
     pub disk_stall_limit: Duration,

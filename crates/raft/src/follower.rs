@@ -19,8 +19,9 @@ impl Node {
     ) -> Result<(), Reject> {
         check_form(term, &append)?;
         if term < self.term {
-            // A leader of the past: the answer's term tells it.
-            self.refuse(from, append.round, append.prev);
+            // A leader of the past: the answer's term tells it. Not the round: rounds begin anew in
+            // each term, and if it leads again this one would be another message's.
+            self.refuse(from, 0, append.prev);
             return Ok(());
         }
         if term == self.term

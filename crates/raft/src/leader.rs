@@ -98,9 +98,11 @@ impl Node {
     }
 
     /// Check-quorum (thesis section 6.2): a leader that no longer hears a majority, or cannot
-    /// write, makes room for one that does.
+    /// write, makes room for one that does. Not before two election timeouts: that is how long its
+    /// followers may wait before they campaign, and to be gone earlier helps nobody. Where answers
+    /// come late while messages arrive, it would only cost a leader that everybody hears.
     pub(crate) fn tick_leader(&mut self) {
-        let (now, timeout) = (self.now, self.config.election_timeout);
+        let (now, longest_silence) = (self.now, self.config.election_timeout * 2);
         let patience = self.config.heartbeat_interval;
         let leader = self.leading();
         let mut heard: Vec<_> = leader.counted().map(|p| p.heard_at).collect();
@@ -111,7 +113,7 @@ impl Node {
         heard.resize(heard.len() + ignored, std::time::Duration::ZERO);
         heard.push(now);
         let majority_heard_at = reached_by_majority(&mut heard);
-        if now.saturating_sub(majority_heard_at) >= timeout || self.disk_stalled() {
+        if now.saturating_sub(majority_heard_at) >= longest_silence || self.disk_stalled() {
             self.leader_heard_at = None;
             self.follow(self.term, None);
             self.draw_campaign_time();
@@ -166,10 +168,9 @@ impl Node {
             Some(_) => last_of_term.map_or(conflict.first_index, |index| index + 1),
         };
         let peer = self.leading().peers.get_mut(&from).expect("each other member has its progress");
-        // A refusal of anything but the present messages is late, and says nothing of the present.
         let Some(sent) = peer.sent_in(round) else { return };
         if sent.prev > sent.matched {
-            return peer.refused(sent, hint);
+            return peer.refused(round, sent, hint);
         }
         // It refuses what it had acknowledged before it was asked.
         peer.lost_data = true;
@@ -224,8 +225,8 @@ impl Node {
                 continue;
             }
             let has_work = peer.state == State::Probe || peer.next <= last_index;
-            let sent_round = peer.latest.map_or(0, |sent| sent.round);
-            let due = peer.latest.is_none_or(|sent| now.saturating_sub(sent.at) >= interval);
+            let sent_round = peer.latest().map_or(0, |sent| sent.round);
+            let due = peer.latest().is_none_or(|sent| now.saturating_sub(sent.at) >= interval);
             if peer.in_flight.is_none() && has_work {
                 self.send_entries(to);
             } else if due || wanted_round.is_some_and(|round| sent_round < round) {
@@ -276,8 +277,7 @@ impl Node {
         let round = leader.round;
         let peer = leader.peers.get_mut(&to).expect("a member");
         let last = prev + entries.len() as Index;
-        let sent = Sent { round, prev, last, matched: peer.matched, at: now };
-        peer.latest = Some(sent);
+        let sent = peer.send(round, prev, last, now);
         let append = AppendEntries { round, prev: LogId::new(prev_term, prev), entries, commit };
         self.send(to, self.term, Body::AppendEntries(append));
         sent

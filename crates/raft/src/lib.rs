@@ -34,8 +34,12 @@
 //! | 5.4.1 | the election restriction: one comparison of [`LogId`]s | `candidate.rs` |
 //! | 5.4.2 | the commit rule, against Figure 8 | `advance_commit` in `leader.rs` |
 //! | 8, thesis 6.4 | linearizable reads | `read.rs` |
-//! | thesis 6.2 | check-quorum: a leader without a majority steps down | `tick_leader` in `leader.rs` |
+//! | thesis 6.2 | check-quorum: a leader that hears no majority for two election timeouts steps down | `tick_leader` in `leader.rs` |
 //! | thesis 10.2.1 | the leader writes to its disk beside replication | `durability.rs` |
+//! | Figure 2, RPC by RPC | the course labs' interface: calls, one blob of state, commands handed out | [`peer`] |
+//!
+//! Whoever has a network of calls, or wants to begin with the least, takes a [`peer::Peer`]: a node
+//! behind the interface that the course labs give to Raft. `examples/counter.rs` is a driver of it.
 //!
 //! # One command's way
 //!
@@ -79,6 +83,7 @@ mod leader;
 mod log;
 mod message;
 mod node;
+pub mod peer;
 mod progress;
 mod quorum;
 mod read;

@@ -26,6 +26,14 @@ impl Message {
     /// far enough below the end of `u64` to be counted on from without overflow.
     pub const MAX_NUMBER: u64 = 1 << 62;
 
+    /// Whether it answers something: a granted or refused vote, or what became of an AppendEntries.
+    pub fn is_reply(&self) -> bool {
+        match self.body {
+            Body::PreVoteReply { .. } | Body::VoteReply { .. } | Body::AppendReply(_) => true,
+            Body::PreVote { .. } | Body::RequestVote { .. } | Body::AppendEntries(_) => false,
+        }
+    }
+
     /// The largest of the message's terms, indices and rounds (entries follow `prev` one by one).
     pub(crate) fn largest_number(&self) -> u64 {
         let in_body = match &self.body {
@@ -100,7 +108,8 @@ impl AppendEntries {
 /// again whenever more of what the leader sent has become durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppendReply {
-    /// The round of the AppendEntries that is answered; of the latest one when it is said again.
+    /// The round of the AppendEntries that is answered; of the latest one when it is said again. 0,
+    /// which is no round, in the refusal of one of an earlier term.
     pub round: u64,
     /// The answer.
     pub outcome: Outcome,

@@ -16,10 +16,19 @@
 //! `matched <= held < next`. What is `matched` is on the follower's disk and counts for the
 //! commit; what is `held` was seen to be in its memory, so that an empty append behind it is
 //! never refused for overtaking another one.
+//!
+//! An answer belongs to the message of its round, however many were sent since: where the round
+//! trip is longer than the heartbeat interval, no answer is ever one to the last message. What it
+//! says is out of date only if the follower has contradicted it in a later round.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::types::Index;
+
+/// How many messages are remembered, those that say the same counted once: an answer may come long
+/// after the next message was sent, where the round trip is longer than the heartbeat interval.
+const MAX_REMEMBERED: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -32,10 +41,14 @@ pub(crate) struct Progress {
     pub(crate) state: State,
     /// The append that is in flight.
     pub(crate) in_flight: Option<Sent>,
-    /// The last message of any kind.
-    pub(crate) latest: Option<Sent>,
+    /// The latest messages of any kind, oldest first.
+    sent: VecDeque<Sent>,
     /// The highest round that the follower echoed.
     pub(crate) echoed_round: u64,
+    /// The highest round that it accepted, and the highest that it refused: what an answer to an
+    /// earlier one says of the follower's memory is out of date.
+    accepted_round: u64,
+    refused_round: u64,
     /// When it last said anything in this term; the start of the term until then.
     pub(crate) heard_at: Duration,
     /// It no longer has what it had acknowledged: not counted, not sent to.
@@ -48,9 +61,12 @@ pub(crate) enum State {
     Replicate,
 }
 
-/// An AppendEntries on its way.
+/// An AppendEntries on its way, or several without entries that say the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
+    /// The round of the first of them.
+    first_round: u64,
+    /// The round of the last of them.
     pub(crate) round: u64,
     /// The index of its previous entry.
     pub(crate) prev: Index,
@@ -58,7 +74,15 @@ pub(crate) struct Sent {
     pub(crate) last: Index,
     /// What was matched when it was sent: a refusal of an entry up to here is a loss of data.
     pub(crate) matched: Index,
+    /// When the last of them was sent.
     pub(crate) at: Duration,
+}
+
+impl Sent {
+    fn says_the_same(&self, other: &Self) -> bool {
+        (self.prev, self.last, self.matched) == (other.prev, other.last, other.matched)
+            && self.prev == self.last
+    }
 }
 
 impl Progress {
@@ -70,8 +94,10 @@ impl Progress {
             next: last_index + 1,
             state: State::Probe,
             in_flight: None,
-            latest: None,
+            sent: VecDeque::new(),
             echoed_round: 0,
+            accepted_round: 0,
+            refused_round: 0,
             heard_at: now,
             lost_data: false,
         }
@@ -97,17 +123,39 @@ impl Progress {
         }
     }
 
-    /// What was sent in this round, if it still matters.
+    /// A message leaves, in a round of its own, that covers what stands behind `prev` up to `last`.
+    pub(crate) fn send(&mut self, round: u64, prev: Index, last: Index, now: Duration) -> Sent {
+        let sent = Sent { first_round: round, round, prev, last, matched: self.matched, at: now };
+        match self.sent.back_mut() {
+            Some(latest) if latest.says_the_same(&sent) => (latest.round, latest.at) = (round, now),
+            _ => self.sent.push_back(sent),
+        }
+        if self.sent.len() > MAX_REMEMBERED {
+            self.sent.pop_front();
+        }
+        sent
+    }
+
+    /// The last message of any kind.
+    pub(crate) fn latest(&self) -> Option<&Sent> {
+        self.sent.back()
+    }
+
+    /// What was sent in this round, if it is remembered.
     pub(crate) fn sent_in(&self, round: u64) -> Option<Sent> {
-        [self.in_flight, self.latest].into_iter().flatten().find(|s| s.round == round)
+        self.sent.iter().rev().find(|sent| (sent.first_round..=sent.round).contains(&round)).copied()
     }
 
     /// The follower had the previous entry of the message of this round, and is durable up to
-    /// `matched`.
+    /// `matched`. That stays true; what it had in memory only may be gone, if it refused something
+    /// later.
     pub(crate) fn accepted(&mut self, round: u64, matched: Index) {
+        self.accepted_round = self.accepted_round.max(round);
         self.matched = self.matched.max(matched);
         self.held = self.held.max(self.matched);
-        if let Some(sent) = self.sent_in(round) {
+        if let Some(sent) = self.sent_in(round)
+            && round > self.refused_round
+        {
             self.held = self.held.max(sent.last);
             if self.state == State::Probe {
                 self.state = State::Replicate;
@@ -124,12 +172,18 @@ impl Progress {
     }
 
     /// The follower refused the message of this round, which lacked the entry `sent.prev`; it
-    /// should be tried at `hint`.
-    pub(crate) fn refused(&mut self, sent: Sent, hint: Index) {
+    /// should be tried at `hint`. If something later was accepted, or it is tried further back
+    /// already, this changes nothing of what is sent.
+    pub(crate) fn refused(&mut self, round: u64, sent: Sent, hint: Index) {
+        self.refused_round = self.refused_round.max(round);
+        let next = hint.clamp(self.matched + 1, sent.prev.max(self.matched + 1));
+        if round < self.accepted_round || (self.state == State::Probe && next >= self.next) {
+            return;
+        }
         self.state = State::Probe;
         self.in_flight = None;
         self.held = self.matched;
-        self.next = hint.clamp(self.matched + 1, sent.prev.max(self.matched + 1));
+        self.next = next;
     }
 }
 

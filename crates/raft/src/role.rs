@@ -33,11 +33,13 @@ pub(crate) struct Follower {
 }
 
 /// One round of pre-votes or of votes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Campaign {
     /// Who said yes; a candidate itself only once its vote is durable.
     pub(crate) granted: BTreeSet<NodeId>,
-    /// When those who have not said yes are asked again; none as long as nobody may be asked,
+    /// Who refused its vote in this term. It will not change its mind; a refused pre-vote may.
+    pub(crate) refused: BTreeSet<NodeId>,
+    /// When those who may still say yes are asked again; none as long as nobody may be asked,
     /// because the own vote is not durable.
     pub(crate) ask_again_at: Option<Duration>,
 }
