@@ -9,15 +9,25 @@
 //! | [`nemesis`] | bad luck, and the weather |
 //! | [`queue`], [`random`] | time, and chance |
 //! | [`world`] | all of them together, from one seed |
+//! | [`host`] | a server of the labs: a peer, its clock, its disk |
 //! | [`invariants`] | what must hold all the same, after every event |
-//! | [`timeline`], [`tally`] | what happened, to be read and to be counted |
+//! | [`executor`], [`channel`] | tasks that wait in virtual time, and for one another |
+//! | [`watch`], [`tracer`] | who sees to that in a world of peers, and who writes down what happens there |
+//! | [`timeline`], [`trace`], [`tally`] | what happened, to be read, to be drawn and to be counted |
+//! | [`labrpc`] | the network of the laboratory, which carries calls, or fails them |
+//! | [`hunt`] | as many runs as there is time for, and what went wrong in them |
 //!
 //! One seed gives one run, event by event, on every machine.
 #![forbid(unsafe_code)]
 
+pub mod channel;
 pub mod clients;
 pub mod disk;
+pub mod executor;
+pub mod host;
+pub mod hunt;
 pub mod invariants;
+pub mod labrpc;
 pub mod nemesis;
 pub mod network;
 pub mod process;
@@ -25,6 +35,9 @@ pub mod queue;
 pub mod random;
 pub mod tally;
 pub mod timeline;
+pub mod trace;
+pub mod tracer;
+pub mod watch;
 pub mod world;
 
 pub use disk::{DiskFaults, SimDisk};

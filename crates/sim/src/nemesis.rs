@@ -35,6 +35,8 @@ pub struct Weather {
     pub empty_entry_on_election: bool,
     /// The most that one AppendEntries carries, in bytes.
     pub append_bytes: usize,
+    /// What is handed to a state machine it applies after from zero up to this.
+    pub longest_apply: Duration,
 }
 
 const fn ms(ms: u64) -> Duration {
@@ -60,6 +62,7 @@ impl Weather {
             election_timeout: weighted(random, &[(1, ms(100)), (1, ms(200)), (1, ms(300))]),
             empty_entry_on_election: weighted(random, &[(2, true), (1, false)]),
             append_bytes: weighted(random, &[(2, 1 << 20), (1, 2000)]),
+            longest_apply: weighted(random, &[(2, ms(0)), (1, ms(30))]),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use bowline_raft::{Config, GroupId, Node, NodeId, Write};
+use bowline_raft::{Config, Entry, GroupId, Node, NodeId, Write};
 use bowline_storage::{DirectoryId, Disk, RecoveredGroup, Wal, WalConfig, WalError};
 use bytes::Bytes;
 use rand::RngExt;
@@ -60,6 +60,8 @@ pub struct Process {
     pub node: Node,
     /// The state machine: the payloads of all commands that were applied.
     pub applied: Vec<Bytes>,
+    /// Handed to the state machine, and not applied yet.
+    to_apply: Vec<Entry>,
     wal: Wal<SimDisk>,
     /// To be written when the present write is done.
     queued: Vec<Write>,
@@ -98,7 +100,14 @@ impl Machine {
     pub fn start(&mut self, config: Config, wal: Wal<SimDisk>, found: RecoveredGroup) -> &Node {
         let node = Node::new(config, found.hard_state, found.entries);
         self.life += 1;
-        let process = Process { node, applied: Vec::new(), wal, queued: Vec::new(), writing: None };
+        let process = Process {
+            node,
+            applied: Vec::new(),
+            to_apply: Vec::new(),
+            wal,
+            queued: Vec::new(),
+            writing: None,
+        };
         &self.process.insert(process).node
     }
 
@@ -146,6 +155,11 @@ impl Machine {
         up_to(&mut self.random, self.longest_sync)
     }
 
+    /// How long it takes until the state machine has applied what it is handed.
+    pub fn draw_apply_time(&mut self, longest: Duration) -> Duration {
+        up_to(&mut self.random, longest)
+    }
+
     /// Whether the log, now that it is idle, makes its empty write.
     pub fn draw_marker(&mut self) -> bool {
         self.random.random_bool(0.05)
@@ -153,6 +167,25 @@ impl Machine {
 }
 
 impl Process {
+    /// Hands entries to the state machine. Whether it had nothing to do before, and has now.
+    pub fn hand_over(&mut self, committed: Vec<Entry>) -> bool {
+        let was_idle = self.to_apply.is_empty();
+        self.to_apply.extend(committed);
+        was_idle && !self.to_apply.is_empty()
+    }
+
+    /// The state machine applies all that it was handed.
+    pub fn apply(&mut self) -> Vec<Entry> {
+        let entries = std::mem::take(&mut self.to_apply);
+        for entry in &entries {
+            self.node.applied(entry.id.index);
+            if !entry.payload.is_empty() {
+                self.applied.push(entry.payload.clone());
+            }
+        }
+        entries
+    }
+
     /// Hands a write over to the log.
     pub fn submit(&mut self, write: Write) {
         self.queued.push(write);

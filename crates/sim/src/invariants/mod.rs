@@ -7,6 +7,7 @@
 //! | an index and a term name one entry and all in front of it | [`log_matching`] |
 //! | a leader has all that is committed | [`leader_completeness`] |
 //! | nobody applies anything else at the same index | [`state_machine_safety`] |
+//! | everybody applies each entry once, in order, and what is on the own disk | [`applying`] |
 //! | what is committed is on a majority of disks, and stays there | [`majority`] |
 //! | nothing goes back that was durable | [`durability`] |
 //! | nothing goes back that others were told, or is told too early | [`promises`] |
@@ -15,6 +16,7 @@
 //! A run goes on after a violation, as far as it can: which of the checks see a mistake, and how late, tells
 //! something about the mistake and about the checks.
 
+pub mod applying;
 pub mod durability;
 pub mod election_safety;
 pub mod leader_append_only;
@@ -27,9 +29,10 @@ pub mod state_machine_safety;
 
 use std::collections::BTreeMap;
 
-use bowline_raft::{Entry, Index, LogId, Node, NodeId, Ready, RoleKind, Write};
+use bowline_raft::{Entry, Envelope, Index, LogId, Node, NodeId, RoleKind, Write};
 use bowline_storage::RecoveredGroup;
 
+use applying::Applying;
 use durability::Ledger;
 use election_safety::ElectionSafety;
 use leader_append_only::LeaderAppendOnly;
@@ -70,6 +73,7 @@ pub struct Invariants {
     ledgers: BTreeMap<NodeId, Ledger>,
     promises: BTreeMap<NodeId, Promises>,
     lives: BTreeMap<NodeId, Monotony>,
+    state_machines: BTreeMap<NodeId, Applying>,
     violations: Vec<Violation>,
     durable_truncations: u64,
 }
@@ -85,6 +89,7 @@ impl Invariants {
             ledgers: ids.iter().map(|id| (*id, Ledger::default())).collect(),
             promises: ids.iter().map(|id| (*id, Promises::default())).collect(),
             lives: BTreeMap::new(),
+            state_machines: BTreeMap::new(),
             violations: Vec::new(),
             durable_truncations: 0,
         }
@@ -101,27 +106,33 @@ impl Invariants {
     /// A node has started with what its disk gave back.
     pub fn started(&mut self, node: &Node) {
         self.lives.insert(node.id(), Monotony::begin(node));
+        self.state_machines.insert(node.id(), Applying::default());
     }
 
-    /// A node has taken an input, and this is what it wants done.
-    pub fn stepped(&mut self, node: &Node, ready: &Ready) {
-        let id = node.id();
-        let entries = ready.write.as_ref().map_or(&[][..], |write| &write.entries);
-        let verdict = self.log_matching.written(node, entries);
+    /// A node has taken an input, and these entries are now in its log, and to be written.
+    pub fn stepped(&mut self, node: &Node, written: &[Entry]) {
+        let verdict = self.log_matching.written(node, written);
         self.note(verdict);
         if node.role() == RoleKind::Leader {
-            self.led(node, entries);
+            self.led(node, written);
         }
         self.moved(node);
-        for envelope in &ready.messages {
-            let promises = self.promises.get_mut(&id).expect("a member");
-            let verdict = promises.sent(id, envelope, &self.ledgers[&id], &self.leader_append_only);
-            self.note(verdict);
-        }
-        for entry in &ready.committed {
-            let verdict = self.state_machine_safety.applied(id, entry);
-            self.note(verdict);
-        }
+    }
+
+    /// A node sends a message.
+    pub fn sent(&mut self, from: NodeId, envelope: &Envelope) {
+        let promises = self.promises.get_mut(&from).expect("a member");
+        let verdict = promises.sent(from, envelope, &self.ledgers[&from], &self.leader_append_only);
+        self.note(verdict);
+    }
+
+    /// A node applies an entry.
+    pub fn applied(&mut self, id: NodeId, entry: &Entry) {
+        let verdict = self.state_machine_safety.applied(id, entry);
+        self.note(verdict);
+        let state_machine = self.state_machines.get_mut(&id).expect("it was started");
+        let verdict = state_machine.handed(id, entry, &self.ledgers[&id]);
+        self.note(verdict);
     }
 
     /// A node's watermarks may have moved.

@@ -7,7 +7,7 @@ use crate::nemesis::Fault;
 use crate::process::Crash;
 
 /// The names under which it is counted what really happened. Each must come up.
-pub(super) const FAULTS: [&str; 27] = [
+pub(super) const FAULTS: [&str; 28] = [
     KILLS[0],
     KILLS[1],
     KILLS[2],
@@ -30,6 +30,7 @@ pub(super) const FAULTS: [&str; 27] = [
     "messages duplicated",
     "messages reordered",
     "writes that waited and went together",
+    APPLIED_LATE,
     "elections won",
     "logs cut that were on disk",
     "segments begun",
@@ -40,6 +41,7 @@ pub(super) const FAULTS: [&str; 27] = [
 const KILLS: [&str; 3] = ["kills of one", "kills of a majority", "kills of all"];
 const POWER_LOSSES: [&str; 3] = ["power losses of one", "power losses of a majority", "power losses of all"];
 const BEFORE_RESTART: &str = "power losses between a kill and the restart";
+pub(super) const APPLIED_LATE: &str = "entries applied a while after they were handed out";
 const AFTER_RESTART: &str = "power losses soon after a kill and the restart";
 
 impl World {

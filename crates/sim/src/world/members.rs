@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use bowline_raft::{Alarm, Body, Message, NodeId, Outcome, Ready, RoleKind};
+use bowline_raft::{Alarm, Body, Entry, Message, NodeId, Outcome, Ready, RoleKind};
 use bowline_storage::WalError;
 use rand::RngExt;
 
+use super::chaos::APPLIED_LATE;
 use super::{Event, World};
 use crate::network::Passage;
 use crate::process::{Crash, Failure};
@@ -91,13 +92,15 @@ impl World {
         process.node.tick(now);
         self.timeline.note(now, self.ids[at], Some(&process.node), event);
         let ready = process.node.ready();
-        self.invariants.stepped(&process.node, &ready);
+        let written = ready.write.as_ref().map_or(&[][..], |write| &write.entries);
+        self.invariants.stepped(&process.node, written);
         self.carry_out(at, ready);
     }
 
     fn carry_out(&mut self, at: usize, ready: Ready) {
         let id = self.ids[at];
         for envelope in ready.messages {
+            self.invariants.sent(id, &envelope);
             for passage in self.network.send(id, envelope.to) {
                 let (to, message) = (envelope.to, envelope.message.clone());
                 self.queue.after(passage.delay, Event::Arrive { passage, from: id, to, message });
@@ -108,15 +111,8 @@ impl World {
                 self.violated("nobody lost data", format!("node {id}: {alarm}"));
             }
         }
+        self.hand_over(at, ready.committed);
         let process = self.machines[at].process.as_mut().expect("it had a pass");
-        for entry in ready.committed {
-            process.node.applied(entry.id.index);
-            let verdict = self.clients.applied(id, &entry);
-            self.invariants.note(verdict);
-            if !entry.payload.is_empty() {
-                process.applied.push(entry.payload);
-            }
-        }
         assert!(!process.node.has_more_to_apply(), "one pass has room for all that there is here");
         if let Some(write) = ready.write {
             process.submit(write);
@@ -126,6 +122,39 @@ impl World {
             self.invariants.writing(id, batch);
             self.append(at);
         }
+    }
+
+    fn hand_over(&mut self, at: usize, committed: Vec<Entry>) {
+        for entry in &committed {
+            self.invariants.applied(self.ids[at], entry);
+        }
+        let longest = self.weather.longest_apply;
+        let machine = &mut self.machines[at];
+        let begins = machine.process.as_mut().expect("it had a pass").hand_over(committed);
+        if longest.is_zero() {
+            self.apply(at);
+        } else if begins {
+            let life = machine.life;
+            self.queue.after(machine.draw_apply_time(longest), Event::Applied { at, life });
+        }
+    }
+
+    /// The state machine has applied what it was handed, unless the process went down meanwhile.
+    pub(super) fn applied(&mut self, at: usize, life: u64) {
+        if self.machines[at].life == life {
+            let entries = self.apply(at);
+            self.tally.add(APPLIED_LATE, entries);
+            self.pass(at, || "applied".to_string());
+        }
+    }
+
+    fn apply(&mut self, at: usize) -> u64 {
+        let entries = self.machines[at].process.as_mut().expect("it lives").apply();
+        for entry in &entries {
+            let verdict = self.clients.applied(self.ids[at], entry);
+            self.invariants.note(verdict);
+        }
+        entries.len() as u64
     }
 
     fn append(&mut self, at: usize) {

@@ -1,0 +1,344 @@
+//! One Raft server of the labs in the virtual world: a [`Peer`] with a clock, a disk, and ends to the others.
+//!
+//! This is all that an engineer writes around a peer: inputs in, effects out, in order. The clock has an offset
+//! and a rate of its own. The disk is the seeds' persister; what it is given is there at once, or, on a slow
+//! disk, after up to 20 ms, and is lost if the server crashes before. What is to be applied goes through an
+//! unbuffered channel, as the seeds ask.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::future::pending;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bowline_raft::codec::{self, Header};
+use bowline_raft::peer::{ApplyMsg, Effect, Peer, Persister, Save};
+use bowline_raft::{Body, Envelope, GroupId, Index, Message, Term};
+use bytes::Bytes;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::channel::{OneshotSender, Receiver, Sender, oneshot, rendezvous};
+use crate::executor::Sim;
+use crate::labrpc::{ClientEnd, Incoming, Server};
+use crate::random::{derive, stream, up_to};
+use crate::watch::{Cause, Watch, node_id};
+
+/// How often a server looks at its clock.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The longest time that a save takes on a slow disk.
+const SLOWEST_SAVE: Duration = Duration::from_millis(20);
+
+/// How far a clock goes wrong at most: millionths of the time that passes.
+const WORST_RATE_PPM: i64 = 10_000;
+
+/// The name under which pre-votes are counted.
+pub const PRE_VOTE: &str = "PreVote";
+
+/// How long a save takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskKind {
+    /// No time: the persister of the seeds.
+    Fast,
+    /// From 0 to 20 ms, and a crash loses what had not finished.
+    Slow,
+}
+
+impl fmt::Display for DiskKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fast => "fast",
+            Self::Slow => "slow",
+        })
+    }
+}
+
+/// A clock that began somewhere and goes a little wrong.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    offset: Duration,
+    rate_ppm: i64,
+}
+
+impl Clock {
+    /// The clock of that server: the same one in all its lives.
+    fn of(seed: u64, me: usize) -> Self {
+        let mut random = stream(seed, "clock", me as u64);
+        Self {
+            offset: up_to(&mut random, Duration::from_secs(3600)),
+            rate_ppm: random.random_range(-WORST_RATE_PPM..=WORST_RATE_PPM),
+        }
+    }
+
+    fn at(self, now: Duration) -> Duration {
+        let passed = i64::try_from(now.as_micros()).expect("a virtual time fits");
+        let shown = passed + passed * self.rate_ppm / 1_000_000;
+        self.offset + Duration::from_micros(u64::try_from(shown).expect("a rate is near 1"))
+    }
+}
+
+/// What a server is made of, besides its peer.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its number, from 0.
+    pub me: usize,
+    /// Which life of the server this is: lives draw differently.
+    pub life: u64,
+    /// An end to each server, this one too.
+    pub ends: Vec<ClientEnd>,
+    /// What it starts with, and where it saves.
+    pub persister: Rc<RefCell<Persister>>,
+    /// How long a save takes.
+    pub disk: DiskKind,
+    /// The seed of the run.
+    pub seed: u64,
+    /// Who sees what it does.
+    pub watch: Rc<RefCell<Watch>>,
+}
+
+/// A running server. Handles are cheap and mean the same server.
+#[derive(Clone)]
+pub struct Host(Rc<Inner>);
+
+struct Inner {
+    sim: Sim,
+    me: usize,
+    ends: Vec<ClientEnd>,
+    persister: Rc<RefCell<Persister>>,
+    disk: DiskKind,
+    clock: Clock,
+    watch: Rc<RefCell<Watch>>,
+    peer: RefCell<Peer>,
+    /// What waits until the disk has finished what it is busy with.
+    saves: RefCell<Vec<Save>>,
+    disk_is_busy: Cell<bool>,
+    disk_random: RefCell<StdRng>,
+    /// Requests that wait for their reply, by the number that the peer knows them by.
+    open: RefCell<BTreeMap<u64, OneshotSender<Bytes>>>,
+    requests: Cell<u64>,
+    /// Committed, and not yet taken by the service.
+    applies: RefCell<VecDeque<ApplyMsg>>,
+    hands_over: Cell<bool>,
+    /// None once it is killed.
+    apply_channel: RefCell<Option<Sender<ApplyMsg>>>,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Host({})", self.0.me)
+    }
+}
+
+impl Host {
+    /// Makes the peer from what its persister holds, and lets it run. The receiver is the seeds' apply channel.
+    pub fn start(sim: &Sim, parts: Parts) -> (Self, Receiver<ApplyMsg>) {
+        let Parts { me, life, ends, persister, disk, seed, watch } = parts;
+        let elections = derive(derive(seed, "elections", me as u64), "life", life);
+        let peer = Peer::make(ends.len(), me, &persister.borrow(), elections);
+        let peer = peer.expect("a persister holds what a peer has saved");
+        watch.borrow_mut().started(peer.node());
+        let (apply_channel, applied) = rendezvous();
+        let host = Self(Rc::new(Inner {
+            sim: sim.clone(),
+            me,
+            ends,
+            persister,
+            disk,
+            clock: Clock::of(seed, me),
+            watch,
+            peer: RefCell::new(peer),
+            saves: RefCell::default(),
+            disk_is_busy: Cell::new(false),
+            disk_random: RefCell::new(stream(seed, "disk", (me as u64) << 32 | life)),
+            open: RefCell::default(),
+            requests: Cell::new(0),
+            applies: RefCell::default(),
+            hands_over: Cell::new(false),
+            apply_channel: RefCell::new(Some(apply_channel)),
+        }));
+        let first_tick = up_to(&mut stream(seed, "ticks", me as u64), TICK);
+        sim.spawn(host.clone().ticks(first_tick));
+        (host, applied)
+    }
+
+    /// What others find under the server's name.
+    pub fn service(&self) -> Server {
+        let host = self.clone();
+        Server::new(move |incoming| Box::pin(host.clone().serve(incoming)))
+    }
+
+    /// Starts agreement on a command; the answer comes at once.
+    pub fn submit(&self, command: Bytes) -> (Index, Term, bool) {
+        self.pass(Cause::Own, |peer| peer.start(command))
+    }
+
+    /// The term, and whether the peer thinks that it leads.
+    pub fn get_state(&self) -> (Term, bool) {
+        self.0.peer.borrow().get_state()
+    }
+
+    /// Kills the peer: it neither says nor hands over anything more.
+    pub fn kill(&self) {
+        self.0.peer.borrow_mut().kill();
+        self.0.applies.borrow_mut().clear();
+        self.0.apply_channel.take();
+    }
+
+    async fn ticks(self, first: Duration) {
+        self.0.sim.sleep(first).await;
+        while !self.0.peer.borrow().is_killed() {
+            self.pass(Cause::Own, |_| ());
+            self.0.sim.sleep(TICK).await;
+        }
+    }
+
+    /// A request that has come in; the reply, as soon as there is one. A killed peer gives none, and the caller
+    /// hears from the network that it is gone.
+    async fn serve(self, incoming: Incoming) -> Bytes {
+        let (header, request) = codec::decode(&incoming.args).expect("peers send messages");
+        let from = usize::try_from(header.from.0 - 1).expect("a server's number");
+        let call = self.0.requests.get();
+        self.0.requests.set(call + 1);
+        let (answer, answered) = oneshot();
+        self.0.open.borrow_mut().insert(call, answer);
+        self.pass(Cause::Request, |peer| peer.request(from, call, request));
+        match answered.await {
+            Some(reply) => reply,
+            None => pending().await,
+        }
+    }
+
+    /// One input, the time, and then all that is to be done.
+    fn pass<T>(&self, cause: Cause, input: impl FnOnce(&mut Peer) -> T) -> T {
+        let mut peer = self.0.peer.borrow_mut();
+        let result = input(&mut peer);
+        peer.tick(self.0.clock.at(self.0.sim.now()));
+        loop {
+            let effects = peer.effects();
+            if peer.is_killed() {
+                break;
+            }
+            let save = effects.iter().find_map(|effect| match effect {
+                Effect::Save(save) => Some(save),
+                _ => None,
+            });
+            self.0.watch.borrow_mut().stepped(peer.node(), save);
+            let alarms = peer.take_alarms();
+            self.0.watch.borrow_mut().complains(peer.node().id(), peer.rejected(), &alarms);
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.carry_out(&mut peer, effect, cause);
+            }
+        }
+        result
+    }
+
+    fn carry_out(&self, peer: &mut Peer, effect: Effect, cause: Cause) {
+        match effect {
+            Effect::Save(save) => self.save(peer, save),
+            Effect::Call { call, to, request } => {
+                let method = method(&request);
+                let args = self.send(to, request, cause);
+                self.0.sim.spawn(self.clone().call(call, to, method, args));
+            }
+            Effect::Reply { call, to, reply } => {
+                let bytes = self.send(to, reply, cause);
+                let open = self.0.open.borrow_mut().remove(&call);
+                open.expect("a request is answered once").send(bytes);
+            }
+            Effect::Apply(message) => {
+                let ApplyMsg::Command { index, .. } = &message;
+                self.0.watch.borrow_mut().applied(peer.node(), *index);
+                self.0.applies.borrow_mut().push_back(message);
+                if !self.0.hands_over.replace(true) {
+                    self.0.sim.spawn(self.clone().hand_over());
+                }
+            }
+        }
+    }
+
+    fn send(&self, to: usize, message: Message, cause: Cause) -> Bytes {
+        let (from, to) = (node_id(self.0.me), node_id(to));
+        let envelope = Envelope { to, message };
+        self.0.watch.borrow_mut().sent(from, &envelope, cause);
+        let mut bytes = Vec::new();
+        let header = Header { cluster: 0, group: GroupId::FIRST_DATA, from, to };
+        codec::encode(header, &envelope.message, &mut bytes);
+        bytes.into()
+    }
+
+    async fn call(self, call: u64, to: usize, method: &'static str, args: Bytes) {
+        match self.0.ends[to].call(method, args).await {
+            Some(bytes) => {
+                let (_, reply) = codec::decode(&bytes).expect("peers answer with messages");
+                self.pass(Cause::Answer, |peer| peer.reply(call, reply));
+            }
+            None => self.pass(Cause::Answer, |peer| peer.failed(call)),
+        }
+    }
+
+    /// Gives the service what is committed, one after the other, each when it has taken the one before.
+    async fn hand_over(self) {
+        loop {
+            let next = self.0.applies.borrow_mut().pop_front();
+            let Some(message) = next else { break };
+            let offer = self.0.apply_channel.borrow().as_ref().map(|channel| channel.send(message));
+            let Some(offer) = offer else { break };
+            if offer.await.is_err() {
+                break;
+            }
+        }
+        self.0.hands_over.set(false);
+    }
+
+    fn save(&self, peer: &mut Peer, save: Save) {
+        match self.0.disk {
+            DiskKind::Fast => {
+                self.0.watch.borrow_mut().saving(node_id(self.0.me), std::slice::from_ref(&save));
+                self.finish(peer, &save);
+            }
+            DiskKind::Slow => {
+                self.0.saves.borrow_mut().push(save);
+                if !self.0.disk_is_busy.replace(true) {
+                    self.0.sim.spawn(self.clone().slow_saves());
+                }
+            }
+        }
+    }
+
+    /// One save after the other; those that came while the disk was busy go together, and of them only the last
+    /// is still worth its bytes.
+    async fn slow_saves(self) {
+        loop {
+            let saves = std::mem::take(&mut *self.0.saves.borrow_mut());
+            let Some(last) = saves.last() else { break };
+            self.0.watch.borrow_mut().saving(node_id(self.0.me), &saves);
+            let time = up_to(&mut self.0.disk_random.borrow_mut(), SLOWEST_SAVE);
+            self.0.sim.sleep(time).await;
+            if self.0.peer.borrow().is_killed() {
+                return;
+            }
+            self.pass(Cause::Own, |peer| self.finish(peer, last));
+        }
+        self.0.disk_is_busy.set(false);
+    }
+
+    fn finish(&self, peer: &mut Peer, save: &Save) {
+        self.0.persister.borrow_mut().save(save.state.clone(), Bytes::new());
+        self.0.watch.borrow_mut().saved(node_id(self.0.me));
+        peer.saved(save.seq);
+    }
+}
+
+/// Under what name a request is counted.
+fn method(request: &Message) -> &'static str {
+    match request.body {
+        Body::PreVote { .. } => PRE_VOTE,
+        Body::RequestVote { .. } => "RequestVote",
+        _ => "AppendEntries",
+    }
+}
