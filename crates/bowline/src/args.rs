@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
 /// The ports of `bowline dev`, which is where a command that is not told otherwise looks for a cluster.
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Get(GetArgs),
     Put(PutArgs),
     Append(AppendArgs),
+    Lab(LabArgs),
 }
 
 /// Start a cluster on this machine, to try things out; Ctrl-C stops it
@@ -155,6 +157,56 @@ pub(crate) struct AppendArgs {
     pub(crate) at: At,
 }
 
+/// Run the scenarios of the Raft course labs, in virtual time
+///
+/// Each runs a group of servers on a simulated network that delays, loses and falls apart, checks Raft's safety
+/// properties after every event, and prints what the labs' own tests print. One seed makes the same run again,
+/// on every machine. A run that fails says how to make it again, and leaves a page with a picture of it.
+#[derive(Debug, Args)]
+pub(crate) struct LabArgs {
+    /// A part (network, raft-a, raft-b, raft-c, raft-2016), or any piece of a scenario's name or title [default: all]
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// Where all that is random comes from [default: a fresh one, which is printed]
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Run each scenario so often, with the seeds S, S+1, ..., and print a table instead of single lines
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) runs: Option<u64>,
+    /// How long a save takes: no time, as in the labs; or up to 20 ms, and a crash loses what has not finished
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = DiskArg::Fast)]
+    pub(crate) disk: DiskArg,
+    /// Write a page with a picture of the run, of the one scenario that FILTER means; to FILE.svg, the picture alone
+    #[arg(long, value_name = "FILE.html", conflicts_with = "runs")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Show only what happened between two times, in seconds since the beginning: 0.3..0.7
+    #[arg(long, value_name = "FROM..TO", requires = "trace", value_parser = window)]
+    pub(crate) window: Option<(Duration, Duration)>,
+}
+
+/// Two times.
+fn window(text: &str) -> Result<(Duration, Duration), String> {
+    let usage = "not a span of time: write two numbers of seconds, such as 0.3..0.7";
+    let (from, to) = text.split_once("..").ok_or(usage)?;
+    let seconds = |text: &str| {
+        let seconds: f64 = text.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    };
+    let (from, to) = (seconds(from).ok_or(usage)?, seconds(to).ok_or(usage)?);
+    if from < to { Ok((from, to)) } else { Err(usage.to_owned()) }
+}
+
+/// On which kinds of disk the scenarios run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiskArg {
+    /// A save takes no time
+    Fast,
+    /// A save takes up to 20 ms
+    Slow,
+    /// Each scenario on both kinds
+    Both,
+}
+
 /// Which nodes to ask.
 #[derive(Debug, Args)]
 pub(crate) struct At {
@@ -238,6 +290,14 @@ mod tests {
         assert_eq!(size("2 gib"), Ok(2 << 30));
         for wrong in ["", "GiB", "2GB", "-1", "1.5GiB", "0", "99999999TiB"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_two_times_in_order() {
+        assert_eq!(window("0.25..1"), Ok((Duration::from_millis(250), Duration::from_secs(1))));
+        for wrong in ["", "1", "1..", "2..1", "1..1", "-1..2", "a..b", "0..inf", "nan..1"] {
+            assert!(window(wrong).is_err(), "{wrong}");
         }
     }
 

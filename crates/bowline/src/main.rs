@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Get(args) => commands::get::run(&args),
         Command::Put(args) => commands::put::run(&args),
         Command::Append(args) => commands::append::run(&args),
+        Command::Lab(args) => commands::lab::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         commands::complain(&format!("error: {error:#}"));

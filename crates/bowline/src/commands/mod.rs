@@ -3,6 +3,7 @@
 pub(crate) mod append;
 pub(crate) mod dev;
 pub(crate) mod get;
+pub(crate) mod lab;
 pub(crate) mod put;
 pub(crate) mod server;
 pub(crate) mod status;

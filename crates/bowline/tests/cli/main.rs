@@ -3,5 +3,6 @@
 mod client;
 mod dev;
 mod dev_refusals;
+mod lab;
 mod support;
 mod usage;

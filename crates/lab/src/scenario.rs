@@ -1,0 +1,121 @@
+//! The list of all scenarios, and how one is found.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bowline_sim::executor::Sim;
+
+use crate::config::{Edition, Lab};
+use crate::{network, raft_2016, raft_a, raft_b, raft_c};
+
+/// A script that runs in the virtual world.
+pub type Script<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// The parts of the labs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The network's own tests.
+    Network,
+    /// Leader election.
+    RaftA,
+    /// Log replication.
+    RaftB,
+    /// Persistence, and unreliable networks.
+    RaftC,
+    /// The suite of 2016.
+    Raft2016,
+}
+
+impl Part {
+    /// As it is written in a filter.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::RaftA => "raft-a",
+            Self::RaftB => "raft-b",
+            Self::RaftC => "raft-c",
+            Self::Raft2016 => "raft-2016",
+        }
+    }
+}
+
+/// What the seeds print behind "Passed".
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Line {
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// How many servers.
+    pub peers: usize,
+    /// How many calls.
+    pub rpcs: u64,
+    /// How many bytes, in the seeds' own encoding.
+    pub bytes: u64,
+    /// How many entries were committed.
+    pub committed: u64,
+}
+
+/// What a scenario does.
+#[derive(Clone, Copy, Debug)]
+pub enum Body {
+    /// Something with nothing but a network.
+    Network(fn(Sim, u64) -> Script<Result<(), String>>),
+    /// Something with a group of servers.
+    Raft(fn(Lab) -> Script<()>),
+}
+
+/// One test of the seeds' suites, under its own name.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Where it belongs.
+    pub part: Part,
+    /// The name of the test function, as in `TestBasicAgree3B`.
+    pub name: &'static str,
+    /// The line that it prints.
+    pub title: &'static str,
+    /// How many servers; 0 without any.
+    pub peers: usize,
+    /// Whether the network is unreliable at the beginning.
+    pub unreliable: bool,
+    /// The script.
+    pub body: Body,
+    /// The line that seed 002 shows, the course of 2024.
+    pub seed_002: Option<Line>,
+    /// The line that seed 001 shows, elections alone.
+    pub seed_001: Option<Line>,
+}
+
+impl Scenario {
+    /// Whose rules hold.
+    pub fn edition(&self) -> Edition {
+        if self.part == Part::Raft2016 { Edition::Y2016 } else { Edition::Course }
+    }
+
+    /// Whether there are servers, and so disks.
+    pub fn has_disks(&self) -> bool {
+        matches!(self.body, Body::Raft(_))
+    }
+
+    /// Whether its name or title has this piece in it.
+    fn has_piece(&self, piece: &str) -> bool {
+        self.name.to_lowercase().contains(piece) || self.title.to_lowercase().contains(piece)
+    }
+}
+
+/// All scenarios, in the order of the parts.
+pub fn all() -> impl Iterator<Item = &'static Scenario> {
+    [network::SCENARIOS, raft_a::SCENARIOS, raft_b::SCENARIOS, raft_c::SCENARIOS, raft_2016::SCENARIOS]
+        .into_iter()
+        .flatten()
+}
+
+/// The scenarios that a filter means, in upper or lower case: the one with this name, or those of this part, or
+/// else all with this piece in their name or title.
+pub fn find(filter: &str) -> Vec<&'static Scenario> {
+    let filter = filter.to_lowercase();
+    let is_name = |scenario: &&Scenario| scenario.name.to_lowercase() == filter;
+    let is_part = |scenario: &&Scenario| scenario.part.name() == filter;
+    let has_piece = |scenario: &&Scenario| scenario.has_piece(&filter);
+    let matches: [&dyn Fn(&&'static Scenario) -> bool; 3] = [&is_name, &is_part, &has_piece];
+    let mut found = matches.into_iter().map(|matches| all().filter(matches).collect::<Vec<_>>());
+    found.find(|found| !found.is_empty()).unwrap_or_default()
+}

@@ -1,0 +1,162 @@
+//! Every scenario of the labs, as a test of its own, with fixed seeds, on both kinds of disk.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bowline_lab::batch::Job;
+use bowline_lab::report;
+use bowline_lab::scenario::{self, Part, Scenario};
+use bowline_sim::host::DiskKind;
+
+/// The seeds of every test.
+const SEEDS: std::ops::RangeInclusive<u64> = 1..=40;
+
+/// A module for each scenario, with a test for each kind of disk.
+macro_rules! scenarios {
+    ($($test:ident: $name:literal,)*) => {
+        pub(super) const NAMES: &[&str] = &[$($name),*];
+
+        $(
+            mod $test {
+                use super::super::*;
+
+                #[test]
+                fn fast_disk() {
+                    passes($name, DiskKind::Fast);
+                }
+
+                #[test]
+                fn slow_disk() {
+                    passes($name, DiskKind::Slow);
+                }
+            }
+        )*
+    };
+}
+
+mod part_a {
+    scenarios! {
+        initial_election: "TestInitialElection3A",
+        re_election: "TestReElection3A",
+        many_elections: "TestManyElections3A",
+    }
+}
+
+mod part_b {
+    scenarios! {
+        basic_agree: "TestBasicAgree3B",
+        rpc_bytes: "TestRPCBytes3B",
+        follower_failure: "TestFollowerFailure3B",
+        leader_failure: "TestLeaderFailure3B",
+        fail_agree: "TestFailAgree3B",
+        fail_no_agree: "TestFailNoAgree3B",
+        concurrent_starts: "TestConcurrentStarts3B",
+        rejoin: "TestRejoin3B",
+        backup: "TestBackup3B",
+        count: "TestCount3B",
+    }
+}
+
+mod part_c {
+    scenarios! {
+        persist_1: "TestPersist13C",
+        persist_2: "TestPersist23C",
+        persist_3: "TestPersist33C",
+        figure_8: "TestFigure83C",
+        unreliable_agree: "TestUnreliableAgree3C",
+        figure_8_unreliable: "TestFigure8Unreliable3C",
+        reliable_churn: "TestReliableChurn3C",
+        unreliable_churn: "TestUnreliableChurn3C",
+    }
+}
+
+mod suite_2016 {
+    scenarios! {
+        initial_election: "TestInitialElection",
+        re_election: "TestReElection",
+        basic_agree: "TestBasicAgree",
+        fail_agree: "TestFailAgree",
+        fail_no_agree: "TestFailNoAgree",
+        concurrent_starts: "TestConcurrentStarts",
+        rejoin: "TestRejoin",
+        backup: "TestBackup",
+        count: "TestCount",
+        persist_1: "TestPersist1",
+        persist_2: "TestPersist2",
+        persist_3: "TestPersist3",
+        figure_8: "TestFigure8",
+        unreliable_agree: "TestUnreliableAgree",
+        figure_8_unreliable: "TestFigure8Unreliable",
+        reliable_churn: "TestReliableChurn",
+        unreliable_churn: "TestUnreliableChurn",
+    }
+}
+
+fn passes(name: &str, disk: DiskKind) {
+    let scenario = scenario_of(name);
+    for seed in SEEDS {
+        let job = Job { scenario, disk, seed };
+        let outcome = job.run();
+        assert!(outcome.failure.is_none(), "{}", report::lines(&job, &outcome));
+    }
+}
+
+fn scenario_of(name: &str) -> &'static Scenario {
+    let found = scenario::find(name);
+    assert_eq!(found.len(), 1, "{name} is a whole name");
+    found[0]
+}
+
+#[test]
+fn no_scenario_is_without_a_test() {
+    let tested: BTreeSet<_> =
+        [part_a::NAMES, part_b::NAMES, part_c::NAMES, suite_2016::NAMES].concat().into_iter().collect();
+    let missing: Vec<_> = scenario::all().filter(|s| s.has_disks() && !tested.contains(s.name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The seeds' own scripts are graded with ten minutes for the whole suite.
+#[test]
+fn all_parts_together_take_less_than_ten_minutes_of_virtual_time() {
+    let parts = [Part::RaftA, Part::RaftB, Part::RaftC];
+    let scenarios = scenario::all().filter(|scenario| parts.contains(&scenario.part));
+    let times = scenarios.map(|scenario| Job { scenario, disk: DiskKind::Fast, seed: 1 }.run().figures.time);
+    let time: Duration = times.sum();
+    assert!(time <= Duration::from_secs(600), "{time:?}");
+}
+
+#[test]
+fn the_tests_of_the_network_pass() {
+    for scenario in scenario::all().filter(|scenario| scenario.part == Part::Network) {
+        for seed in SEEDS {
+            let job = Job { scenario, disk: DiskKind::Fast, seed };
+            let outcome = job.run();
+            assert!(outcome.failure.is_none(), "{}", report::lines(&job, &outcome));
+        }
+    }
+}
+
+#[test]
+fn one_seed_makes_the_same_run_again() {
+    for name in ["TestFigure8Unreliable3C", "TestUnreliableChurn3C"] {
+        let job = Job { scenario: scenario_of(name), disk: DiskKind::Slow, seed: 7 };
+        let other = Job { seed: 8, ..job };
+        assert_eq!(job.run().figures, job.run().figures);
+        assert_ne!(job.run().figures, other.run().figures);
+        let (traced, trace) = job.run_traced();
+        assert_eq!(traced.figures, job.run().figures, "to look changes nothing");
+        assert_eq!(trace, job.run_traced().1);
+    }
+}
+
+#[test]
+fn a_whole_name_means_one_scenario_and_a_piece_many() {
+    assert_eq!(scenario::find("testpersist1").len(), 1);
+    assert_eq!(scenario::find("TestPersist").len(), 6);
+    assert_eq!(scenario::find("raft-a").len(), 3);
+    assert_eq!(scenario::find("network").len(), 11);
+    assert_eq!(scenario::find("network failure").len(), 2);
+    assert_eq!(scenario::find("RAFT-C").len(), 8);
+    assert_eq!(scenario::find("figure 8 (unreliable)").len(), 2);
+    assert!(scenario::find("no such thing").is_empty());
+}
