@@ -45,8 +45,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 
 /// A group that has just started elects a leader, and keeps it as long as nothing fails.
 ///
-/// Catches timeouts that are the same on every server, so that votes split again and again; timeouts that are no
-/// longer than the pause between two heartbeats; a term that servers do not agree on. Where the seeds' test only
+/// Catches heartbeats that are missing or rarer than the election timeout asks for, so that a working leader is
+/// deposed; an election that never ends; a term that servers do not agree on. Where the seeds' test only
 /// warns of a term that changed by itself, this one fails: on a loaded machine a heartbeat may be late, in virtual
 /// time nothing is.
 pub(crate) async fn initial_election(lab: Lab) {
@@ -107,8 +107,8 @@ pub(crate) async fn re_election(lab: Lab) {
 
 /// Of seven servers up to three are cut off, nine times, and four that are left always have a leader.
 ///
-/// Catches elections that need more rounds than there is time for: with three silent peers every split vote costs
-/// a whole timeout. And votes that are counted twice, or in a later term than that for which they were given: then
+/// Catches timeouts that are nearly the same on every server: votes split again and again, and with three silent
+/// peers there is not the time for it. And votes that are counted twice, or in a later term than that for which they were given: then
 /// two lead in one term.
 pub(crate) async fn many_elections(lab: Lab) {
     lab.check_one_leader().await;

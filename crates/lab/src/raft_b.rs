@@ -164,8 +164,8 @@ pub(crate) async fn follower_failure(lab: Lab) {
 
 /// The leaders fail one after the other: the two that are left go on, the last one alone does not.
 ///
-/// Catches an election that a server with an older log can win, and an agreement among cut-off servers: each of the
-/// three may still accept the command, none may commit it.
+/// Catches a group that does not get over the loss of its leader within the time that an agreement may take, and a
+/// commit by cut-off servers: each of the three may still accept the command, none may commit it.
 pub(crate) async fn leader_failure(lab: Lab) {
     let n = lab.n();
     lab.one(int(101), n, false).await;
@@ -328,8 +328,8 @@ pub(crate) async fn rejoin(lab: Lab) {
 
 /// Logs that differ by fifty entries of several terms become one in a few round trips.
 ///
-/// Catches a leader that goes back by one entry for each refusal, or that goes back too far and sends everything; an
-/// election timer that is reset by any candidate at all, so that one with an old log keeps the only one with a good
+/// Catches a leader that goes back by one entry in every heartbeat interval, or that finds no place at all where the
+/// logs agree; an election timer that is reset by any candidate at all, so that one with an old log keeps the only one with a good
 /// log from being elected.
 pub(crate) async fn backup(lab: Lab) {
     let n = lab.n();

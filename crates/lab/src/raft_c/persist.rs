@@ -95,7 +95,8 @@ pub(crate) async fn persist2(lab: Lab) {
 /// A leader and a follower agree without the third, then both crash; the leader, back from its disk, and the third
 /// agree on the next one.
 ///
-/// Catches a leader that counts its own copy before it is durable: what was committed would be gone.
+/// Catches a leader that does not keep what it has committed, and an election that the third can win, who has
+/// nothing of it.
 pub(crate) async fn persist3(lab: Lab) {
     let n = lab.n();
     lab.one(int(101), n, true).await;
