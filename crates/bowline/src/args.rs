@@ -164,7 +164,7 @@ pub(crate) struct AppendArgs {
 /// on every machine. A run that fails says how to make it again, and leaves a page with a picture of it.
 #[derive(Debug, Args)]
 pub(crate) struct LabArgs {
-    /// A part (network, raft-a, raft-b, raft-c, raft-2016), or any piece of a scenario's name or title [default: all]
+    /// A part (network, raft-a, raft-b, raft-c, raft-d, raft-2016), or any piece of a scenario's name or title [default: all]
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
     /// Where all that is random comes from [default: a fresh one, which is printed]

@@ -11,6 +11,7 @@
 //! | [`slot`] | which of the 16384 slots a key lives in |
 //! | [`store`] | keys and values, and what each command does to them |
 //! | [`session`] | which numbered requests have been done, and how they were answered |
+//! | [`image`] | the whole of it at one index, for a snapshot |
 //! | [`replica`] | all of it together with the consensus node |
 //! | `contact` | the contacted node's side: numbers, order, retries |
 //! | `serving` | the leader's side: entries and confirmed reads |
@@ -22,6 +23,7 @@ pub mod command;
 mod contact;
 mod entry;
 mod forward;
+pub mod image;
 mod outgoing;
 pub mod replica;
 pub mod reply;
@@ -37,6 +39,7 @@ mod integer;
 pub use codec::DecodeError;
 pub use command::{Command, CommandSpec};
 pub use contact::{Answer, ClientId};
+pub use image::{Image, ImageError, ImageReader, ImageWriter};
 pub use replica::{Output, Replica, ReplicaConfig, Status, Time, check_entries};
 pub use reply::Reply;
 pub use session::{Origin, Sessions, Verdict};

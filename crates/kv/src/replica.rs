@@ -7,7 +7,8 @@
 //! message(from, ...)      ─┤   ┌───────────────┐   ├─ messages  between the members' raft nodes
 //! forwarded, forward_answers ─▶│    Replica    │──▶├─ forwards  clients' commands, to the leader
 //! persisted(seq)          ─┤   └───────────────┘   ├─ replies   to what others forwarded
-//! tick(time)              ─┘                       └─ write     for the disk
+//! tick(time)              ─┤                       ├─ write     for the disk
+//! restore(image)          ─┘                       └─ restore   a snapshot whose image is wanted
 //! ```
 //!
 //! A command's way: `contact` numbers it and sends it to the leader; there
@@ -15,12 +16,10 @@
 //! each replica, here, and the answer goes back the same way. A read's way: it waits at the leader
 //! for a confirmation that this is still the leader, and for the state to be as new as that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bowline_raft::{
-    self as raft, Entry, EntryKind, HardState, Index, Node, NodeId, PeerStatus, Reject, RoleKind,
-};
+use bowline_raft::{self as raft, Entry, EntryKind, HardState, Index, LogId, Node, NodeId, Reject};
 use bytes::Bytes;
 
 use crate::codec::DecodeError;
@@ -28,6 +27,7 @@ use crate::command::Command;
 use crate::contact::{Answer, ClientId, Contact, Target};
 use crate::entry::{FLOOR_ONLY, Request, Requests};
 use crate::forward::{Answers, Forward, Forwarded, Outcome, Path};
+use crate::image::Image;
 use crate::outgoing::{ForwardedAnswer, Outgoing};
 use crate::reply::Reply;
 use crate::serving::{ServedRead, Serving};
@@ -66,6 +66,8 @@ pub struct Output {
     pub messages: Vec<raft::Envelope>,
     /// For this node's disk.
     pub write: Option<raft::Write>,
+    /// A snapshot whose image is to take the place of this replica's state: see [`Replica::restore`].
+    pub restore: Option<raft::Restore>,
     /// For this node's clients.
     pub answers: Vec<Answer>,
     /// Clients' commands, for the node that leads; see [`Replica::forwarded`].
@@ -80,6 +82,8 @@ pub struct Output {
     pub again: bool,
 }
 
+pub use status::Status;
+
 /// See the module's own page.
 pub struct Replica {
     node: Node,
@@ -89,8 +93,14 @@ pub struct Replica {
     serving: Serving,
     origin: Origin,
     time: Time,
+    /// The entry that was carried out last.
+    applied: LogId,
     /// The latest stamp that was applied, in milliseconds since 1970.
     applied_stamp_ms: u64,
+    /// The end of the snapshot whose image is to take the place of the state. Until then nothing is applied.
+    awaited: Option<LogId>,
+    /// Committed, and not applied yet.
+    committed: VecDeque<Entry>,
     /// For each other node how often its connection for forwards was made.
     links: BTreeMap<NodeId, u64>,
     outgoing: Outgoing,
@@ -98,19 +108,29 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A replica with what its disk holds.
-    pub fn new(config: ReplicaConfig, hard_state: HardState, entries: Vec<Entry>) -> Self {
-        let seed = config.raft.seed;
+    /// A replica with what its disk holds: the image in its snapshot, if there is one, and the entries behind
+    /// that; see [`Node::new`].
+    pub fn new(
+        config: ReplicaConfig,
+        hard_state: HardState,
+        image: Option<Image>,
+        entries: Vec<Entry>,
+    ) -> Self {
         let origin = Origin { node: config.raft.id.0, life: config.life };
+        let image = image.unwrap_or_else(|| Image::empty(config.raft.seed));
+        let Image { last: applied, stamp_ms: applied_stamp_ms, store, sessions } = image;
         Self {
-            node: Node::new(config.raft, hard_state, entries),
-            store: Store::new(seed),
-            sessions: Sessions::default(),
+            node: Node::new(config.raft, hard_state, applied, entries),
+            store,
+            sessions,
             contact: Contact::new(config.command_timeout),
             serving: Serving::default(),
             origin,
             time: Time { monotonic: Duration::ZERO, unix_ms: 0 },
-            applied_stamp_ms: 0,
+            applied,
+            applied_stamp_ms,
+            awaited: None,
+            committed: VecDeque::new(),
             links: BTreeMap::new(),
             outgoing: Outgoing::default(),
             duplicates: 0,
@@ -216,12 +236,11 @@ impl Replica {
         let forwards = self.send_to_leader();
         self.propose();
         let ready = self.node.ready();
-        for entry in &ready.committed {
-            self.apply(entry);
+        if let Some(restore) = &ready.restore {
+            self.await_image(restore.last);
         }
-        if let Some(last) = ready.committed.last() {
-            self.node.applied(last.id.index);
-        }
+        self.committed.extend(ready.committed);
+        self.apply_committed();
         for grant in ready.reads {
             self.serving.granted(grant);
         }
@@ -231,6 +250,7 @@ impl Replica {
         Output {
             messages: ready.messages,
             write: ready.write,
+            restore: ready.restore,
             answers: std::mem::take(&mut self.contact.answers),
             forwards,
             replies,
@@ -239,7 +259,8 @@ impl Replica {
             again: garbage_left
                 || self.outgoing.has_more()
                 || self.contact.has_unsent()
-                || self.node.has_more_to_apply(),
+                || self.node.has_more_to_apply()
+                || self.can_apply(),
         }
     }
 
@@ -313,8 +334,26 @@ impl Replica {
         }
     }
 
+    /// Whether there is something to be applied now.
+    fn can_apply(&self) -> bool {
+        self.awaited.is_none() && !self.committed.is_empty()
+    }
+
+    /// Applies what has been committed, as much as one pass may. There is no more than that, unless an image
+    /// was waited for.
+    fn apply_committed(&mut self) {
+        let mut budget = self.node.config().max_apply_bytes;
+        while budget > 0 && self.can_apply() {
+            let entry = self.committed.pop_front().expect("there is something to be applied");
+            budget = budget.saturating_sub(entry.weight());
+            self.apply(&entry);
+        }
+        self.node.applied(self.applied.index);
+    }
+
     /// Carries out a committed entry, as every replica does.
     fn apply(&mut self, entry: &Entry) {
+        self.applied = entry.id;
         match entry.kind {
             EntryKind::Empty => return,
             EntryKind::Command => {}
@@ -369,35 +408,6 @@ impl Replica {
         }
     }
 
-    /// The figures that an operator sees.
-    pub fn status(&self) -> Status {
-        Status {
-            id: self.node.id(),
-            role: self.node.role(),
-            term: self.node.term(),
-            leader: self.node.leader(),
-            commit_index: self.node.commit_index(),
-            last_applied: self.node.last_applied(),
-            last_log_index: self.node.last_log_id().index,
-            durable_index: self.node.durable_index(),
-            log_bytes: self.node.log_bytes(),
-            log_limit_bytes: self.node.config().max_log_bytes,
-            keys: self.store.len() as u64,
-            store_bytes: self.store.memory_bytes() as u64,
-            records: self.sessions.records() as u64,
-            records_bytes: self.sessions.memory_bytes() as u64,
-            duplicates: self.duplicates,
-            unanswered: self.contact.unanswered() as u64,
-            most_unanswered: self.contact.most_unanswered() as u64,
-            peers: self.node.peers(),
-        }
-    }
-
-    /// A number that is the same on replicas with the same keys, values and records.
-    pub fn digest(&self) -> u64 {
-        self.store.digest() ^ self.sessions.digest().rotate_left(1)
-    }
-
     /// The consensus node, to look at.
     pub fn node(&self) -> &Node {
         &self.node
@@ -406,7 +416,8 @@ impl Replica {
 
 /// Whether this version can carry out the entries that a message brings. To be asked before the message is
 /// given to [`Replica::message`]: what is in the log must be carried out, and there a node that cannot read it
-/// can only stop.
+/// can only stop. Whether it can read a snapshot is known when its image has been [read](crate::ImageReader),
+/// which is to be done before the message that brings the snapshot is given to the replica.
 ///
 /// # Errors
 ///
@@ -450,46 +461,8 @@ fn decoded<T>(result: Result<T, DecodeError>) -> T {
     })
 }
 
-/// A replica's figures.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// This node.
-    pub id: NodeId,
-    /// What it is.
-    pub role: RoleKind,
-    /// The latest term it has seen.
-    pub term: raft::Term,
-    /// Whom it takes for the leader.
-    pub leader: Option<NodeId>,
-    /// The last index that it knows to be committed.
-    pub commit_index: Index,
-    /// The last index that it has applied.
-    pub last_applied: Index,
-    /// The last index of its log.
-    pub last_log_index: Index,
-    /// The last index on its disk.
-    pub durable_index: Index,
-    /// The size of its log, in bytes of weight.
-    pub log_bytes: u64,
-    /// Where that makes writes be refused.
-    pub log_limit_bytes: u64,
-    /// Keys in the store.
-    pub keys: u64,
-    /// What keys and values take, in bytes, about.
-    pub store_bytes: u64,
-    /// Completion records held.
-    pub records: u64,
-    /// What they take, in bytes, about.
-    pub records_bytes: u64,
-    /// Requests that came up in the log again and were answered from their record.
-    pub duplicates: u64,
-    /// Commands of this node's clients that wait for an answer.
-    pub unanswered: u64,
-    /// The most there ever were at once.
-    pub most_unanswered: u64,
-    /// What a leader knows of the others.
-    pub peers: Vec<PeerStatus>,
-}
+mod snapshots;
+mod status;
 
 #[cfg(test)]
 mod tests;

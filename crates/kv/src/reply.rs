@@ -76,6 +76,30 @@ impl Reply {
         size_of::<Self>() + held
     }
 
+    /// The tag and the text of a reply that is one.
+    pub(crate) fn text(&self) -> Option<(u8, &Bytes)> {
+        match self {
+            Self::Simple(text) => Some((SIMPLE, text)),
+            Self::Bulk(text) => Some((BULK, text)),
+            Self::Error(text) => Some((ERROR, text)),
+            Self::Ok | Self::Nil | Self::Int(_) | Self::Array(_) => None,
+        }
+    }
+
+    /// The reply with that tag and text.
+    ///
+    /// # Errors
+    ///
+    /// If the tag is not one of a text.
+    pub(crate) fn from_text(tag: u8, text: Bytes) -> Result<Self, DecodeError> {
+        match tag {
+            SIMPLE => Ok(Self::Simple(text)),
+            BULK => Ok(Self::Bulk(text)),
+            ERROR => Ok(Self::Error(text)),
+            tag => Err(DecodeError::UnknownOpcode(tag)),
+        }
+    }
+
     /// Appends the reply's bytes to `out`.
     ///
     /// # Panics
@@ -95,20 +119,20 @@ impl Reply {
     }
 
     fn encode_flat(&self, out: &mut Vec<u8>) {
-        let (tag, bytes) = match self {
-            Self::Ok => return out.push(OK),
-            Self::Nil => return out.push(NIL),
+        match self {
+            Self::Ok => out.push(OK),
+            Self::Nil => out.push(NIL),
             Self::Int(number) => {
                 out.push(INT);
-                return out.extend_from_slice(&number.to_le_bytes());
+                out.extend_from_slice(&number.to_le_bytes());
             }
-            Self::Simple(bytes) => (SIMPLE, bytes),
-            Self::Bulk(bytes) => (BULK, bytes),
-            Self::Error(bytes) => (ERROR, bytes),
             Self::Array(inner) => panic!("an array inside an array: {inner:?}"),
-        };
-        out.push(tag);
-        codec::put_bytes(out, bytes);
+            Self::Simple(_) | Self::Bulk(_) | Self::Error(_) => {
+                let (tag, text) = self.text().expect("it is a text");
+                out.push(tag);
+                codec::put_bytes(out, text);
+            }
+        }
     }
 
     /// The reply that `bytes`, all of them, encode. It shares them, and so keeps all of them in memory: give

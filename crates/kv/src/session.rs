@@ -126,6 +126,24 @@ impl Sessions {
         self.nodes.get(&node).is_some_and(|life| !life.records.is_empty())
     }
 
+    /// The first node from `node` on of which anything is known: its latest life, and that life's floor.
+    pub(crate) fn life_from(&self, node: u64) -> Option<(Origin, u64)> {
+        let (&node, life) = self.nodes.range(node..).next()?;
+        Some((Origin { node, life: life.life }, life.floor))
+    }
+
+    /// The `at`-th record of a node, counted from 0: its number, its reply, the slots that it touched.
+    pub(crate) fn record(&self, node: u64, at: usize) -> Option<(u64, &Reply, &Slots)> {
+        let Record { number, reply, slots } = self.nodes.get(&node)?.records.get(at)?;
+        Some((*number, reply, slots))
+    }
+
+    /// The records of `origin`, as numbers and replies, in order; none if its life is closed or not begun.
+    pub(crate) fn done_by(&self, origin: Origin) -> impl Iterator<Item = (u64, &Reply)> {
+        let life = self.nodes.get(&origin.node).filter(|life| life.life == origin.life);
+        life.into_iter().flat_map(|life| &life.records).map(|record| (record.number, &record.reply))
+    }
+
     /// How many records there are.
     pub fn records(&self) -> usize {
         self.nodes.values().map(|life| life.records.len()).sum()

@@ -14,6 +14,7 @@
 //!
 //! What a command does depends on the store and the command alone, never on the seed of its hash tables.
 
+mod contents;
 mod key;
 mod slot_table;
 
@@ -30,6 +31,7 @@ use crate::digest::Digest;
 use crate::integer;
 use crate::reply::{MAX_REPLY_BYTES, Reply};
 use crate::slot::{self, SLOT_COUNT};
+pub(crate) use contents::{Kept, KeyMark, SlotMark};
 use slot_table::{Entry, KeyHasher, Slot, Value};
 
 /// About what a key costs beside its own bytes and its value's, in memory.

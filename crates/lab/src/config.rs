@@ -49,6 +49,8 @@ pub struct Setting {
     pub unreliable: bool,
     /// Whose rules.
     pub edition: Edition,
+    /// Whether the service takes snapshots.
+    pub snapshots: bool,
     /// How long a save takes.
     pub disk: DiskKind,
     /// Everything that is drawn comes from it.
@@ -195,6 +197,10 @@ impl Lab {
         let server = &mut servers[i];
         server.ends = ends.iter().map(ClientEnd::id).collect();
         let copy = server.persister.borrow().clone();
+        let ingested = self.0.records.borrow_mut().start(i, &copy.read_snapshot());
+        if let Err(what) = ingested {
+            self.fail_now(what);
+        }
         server.persister = Rc::new(RefCell::new(copy));
         server.lives += 1;
         let life = server.lives;
@@ -267,6 +273,12 @@ impl Lab {
         self.0.network.server_calls(name(i))
     }
 
+    /// The size of the largest saved state of a server, snapshots apart, in bytes.
+    pub fn log_size(&self) -> usize {
+        let servers = self.0.servers.borrow();
+        servers.iter().map(|server| server.persister.borrow().raft_state_size()).max().unwrap_or(0)
+    }
+
     /// How many bytes have travelled.
     pub fn bytes_total(&self) -> u64 {
         self.0.network.total_bytes()
@@ -307,6 +319,17 @@ impl Lab {
     pub async fn ensure(&self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
             self.fail(what()).await;
+        }
+    }
+
+    pub(crate) fn takes_snapshots(&self) -> bool {
+        self.0.setting.snapshots
+    }
+
+    /// The service of server `i` has made a snapshot of all up to `index`.
+    pub(crate) fn snapshot(&self, i: usize, index: Index, snapshot: Bytes) {
+        if let Some(host) = self.host(i) {
+            host.snapshot(index, snapshot);
         }
     }
 

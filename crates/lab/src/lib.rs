@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`scenario`] | the list of all, and how one is found |
 //! | [`raft_a`], [`raft_b`], [`raft_c`] | elections, replication, persistence and bad networks |
+//! | [`raft_d`] | snapshots |
 //! | [`raft_2016`] | the first edition's suite |
 //! | [`network`] | the simulated network's own tests |
 //! | [`config`], `checks`, `applier` | the harness: what a scenario may do and ask |
@@ -27,6 +28,7 @@ pub mod raft_2016;
 pub mod raft_a;
 pub mod raft_b;
 pub mod raft_c;
+pub mod raft_d;
 pub mod report;
 pub mod run;
 pub mod scenario;

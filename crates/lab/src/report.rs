@@ -97,7 +97,7 @@ impl Summary {
     /// A line of the table.
     pub fn line(&self, scenario: &Scenario, disk: DiskKind) -> String {
         let runs = self.passed.len() + self.failures;
-        let mut text = format!("{:<28} {disk} {runs:>6} {:>6}", scenario.name, self.failures);
+        let mut text = format!("{:<32} {disk} {runs:>6} {:>6}", scenario.name, self.failures);
         let figure = |of: fn(&Figures) -> u64| median_and_worst(self.passed.iter().map(of).collect());
         let seconds = median_and_worst(self.passed.iter().map(|f| f.time).collect());
         let _ = write!(text, "  {:>6.1} {:>6.1}", seconds.0.as_secs_f64(), seconds.1.as_secs_f64());
@@ -121,9 +121,9 @@ impl Summary {
 
     /// What stands above the table.
     pub fn header() -> String {
-        let upper = "                                                     seconds            RPCs          pre-votes  \
+        let upper = "                                                         seconds            RPCs          pre-votes  \
                      bytes                committed    no leader/ms";
-        let lower = "scenario                     disk   runs failed  median  worst  median  worst ratio  median worst  \
+        let lower = "scenario                         disk   runs failed  median  worst  median  worst ratio  median worst  \
                         median     worst  median worst  median  worst";
         format!("{upper}\n{lower}\n")
     }

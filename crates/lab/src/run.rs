@@ -13,7 +13,7 @@ use bowline_sim::trace::Trace;
 use bowline_sim::tracer::Tracer;
 
 use crate::config::{Edition, Lab, Setting};
-use crate::scenario::{Body, Scenario, Script};
+use crate::scenario::{Body, Part, Scenario, Script};
 
 /// The seeds' limit for each test, from the making of its servers on.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -74,7 +74,8 @@ fn run_and_look(scenario: &Scenario, disk: DiskKind, seed: u64, traced: bool) ->
         }
         Body::Raft(script) => {
             let (peers, unreliable, edition) = (scenario.peers, scenario.unreliable, scenario.edition());
-            run_raft(script, Setting { peers, unreliable, edition, disk, seed }, traced)
+            let snapshots = scenario.part == Part::RaftD;
+            run_raft(script, Setting { peers, unreliable, edition, snapshots, disk, seed }, traced)
         }
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bowline_sim::executor::Sim;
 
 use crate::config::{Edition, Lab};
-use crate::{network, raft_2016, raft_a, raft_b, raft_c};
+use crate::{network, raft_2016, raft_a, raft_b, raft_c, raft_d};
 
 /// A script that runs in the virtual world.
 pub type Script<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -22,6 +22,8 @@ pub enum Part {
     RaftB,
     /// Persistence, and unreliable networks.
     RaftC,
+    /// Snapshots.
+    RaftD,
     /// The suite of 2016.
     Raft2016,
 }
@@ -34,6 +36,7 @@ impl Part {
             Self::RaftA => "raft-a",
             Self::RaftB => "raft-b",
             Self::RaftC => "raft-c",
+            Self::RaftD => "raft-d",
             Self::Raft2016 => "raft-2016",
         }
     }
@@ -103,9 +106,16 @@ impl Scenario {
 
 /// All scenarios, in the order of the parts.
 pub fn all() -> impl Iterator<Item = &'static Scenario> {
-    [network::SCENARIOS, raft_a::SCENARIOS, raft_b::SCENARIOS, raft_c::SCENARIOS, raft_2016::SCENARIOS]
-        .into_iter()
-        .flatten()
+    [
+        network::SCENARIOS,
+        raft_a::SCENARIOS,
+        raft_b::SCENARIOS,
+        raft_c::SCENARIOS,
+        raft_d::SCENARIOS,
+        raft_2016::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The scenarios that a filter means, in upper or lower case: the one with this name, or those of this part, or

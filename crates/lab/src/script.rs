@@ -11,6 +11,11 @@ pub(crate) fn any_server(lab: &Lab) -> usize {
     usize::try_from(lab.random_below(n)).expect("below the number of servers")
 }
 
+/// A random number below `n`, to count with.
+pub(crate) fn random_below(lab: &Lab, n: u64) -> usize {
+    usize::try_from(lab.random_below(n)).expect("a small number")
+}
+
 /// A random number of 31 bits, as a command.
 pub(crate) fn any_int31(lab: &Lab) -> Bytes {
     int(lab.random_below(1 << 31))

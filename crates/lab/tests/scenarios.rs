@@ -70,6 +70,18 @@ mod part_c {
     }
 }
 
+mod part_d {
+    scenarios! {
+        snapshot_basic: "TestSnapshotBasic3D",
+        snapshot_install: "TestSnapshotInstall3D",
+        snapshot_install_unreliable: "TestSnapshotInstallUnreliable3D",
+        snapshot_install_crash: "TestSnapshotInstallCrash3D",
+        snapshot_install_un_crash: "TestSnapshotInstallUnCrash3D",
+        snapshot_all_crash: "TestSnapshotAllCrash3D",
+        snapshot_init: "TestSnapshotInit3D",
+    }
+}
+
 mod suite_2016 {
     scenarios! {
         initial_election: "TestInitialElection",
@@ -109,8 +121,10 @@ fn scenario_of(name: &str) -> &'static Scenario {
 
 #[test]
 fn no_scenario_is_without_a_test() {
-    let tested: BTreeSet<_> =
-        [part_a::NAMES, part_b::NAMES, part_c::NAMES, suite_2016::NAMES].concat().into_iter().collect();
+    let tested: BTreeSet<_> = [part_a::NAMES, part_b::NAMES, part_c::NAMES, part_d::NAMES, suite_2016::NAMES]
+        .concat()
+        .into_iter()
+        .collect();
     let missing: Vec<_> = scenario::all().filter(|s| s.has_disks() && !tested.contains(s.name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
@@ -118,7 +132,7 @@ fn no_scenario_is_without_a_test() {
 /// The seeds' own scripts are graded with ten minutes for the whole suite.
 #[test]
 fn all_parts_together_take_less_than_ten_minutes_of_virtual_time() {
-    let parts = [Part::RaftA, Part::RaftB, Part::RaftC];
+    let parts = [Part::RaftA, Part::RaftB, Part::RaftC, Part::RaftD];
     let scenarios = scenario::all().filter(|scenario| parts.contains(&scenario.part));
     let times = scenarios.map(|scenario| Job { scenario, disk: DiskKind::Fast, seed: 1 }.run().figures.time);
     let time: Duration = times.sum();

@@ -167,7 +167,7 @@ fn link(me: usize, to: usize, address: SocketAddr, frames: Receiver<Frame>, inpu
 /// The service: counts each increment once, in order.
 fn count(node: usize, commands: Receiver<ApplyMsg>, events: Sender<Event>) {
     let mut count = 0;
-    for ApplyMsg::Command { command, .. } in commands {
+    while let Ok(ApplyMsg::Command { command, .. }) = commands.recv() {
         let number = u64::from_be_bytes(command[..].try_into().expect("what the client has sent"));
         count += u64::from(number == count + 1);
         let _ = events.send(Event::Counted(node, count));

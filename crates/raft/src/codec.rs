@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::message::{AppendEntries, AppendReply, Body, Conflict, Message, Outcome};
+use crate::message::{AppendEntries, AppendReply, Body, Conflict, InstallSnapshot, Message, Outcome};
 use crate::types::{Entry, EntryKind, GroupId, LogId, NodeId};
 
 /// The version of the wire format that this crate writes. A reader refuses later ones.
@@ -120,6 +120,12 @@ fn body_to_wire(body: &Body) -> wire::Body {
             };
             wire::Body::AppendReply(wire::AppendReply { round: *round, matched, refused })
         }
+        Body::InstallSnapshot(install) => wire::Body::InstallSnapshot(wire::InstallSnapshot {
+            round: install.round,
+            last_term: install.last.term,
+            last_index: install.last.index,
+            data: install.data.clone(),
+        }),
     }
 }
 
@@ -152,6 +158,11 @@ fn body_from_wire(body: wire::Body) -> Result<Body, DecodeError> {
             };
             Body::AppendReply(AppendReply { round: reply.round, outcome })
         }
+        wire::Body::InstallSnapshot(install) => Body::InstallSnapshot(InstallSnapshot {
+            round: install.round,
+            last: LogId::new(install.last_term, install.last_index),
+            data: install.data,
+        }),
     })
 }
 
@@ -189,7 +200,7 @@ mod wire {
         pub(super) to: u64,
         #[prost(uint64, tag = "6")]
         pub(super) term: u64,
-        #[prost(oneof = "Body", tags = "7, 8, 9, 10, 11, 12")]
+        #[prost(oneof = "Body", tags = "7, 8, 9, 10, 11, 12, 13")]
         pub(super) body: Option<Body>,
     }
 
@@ -207,6 +218,8 @@ mod wire {
         AppendEntries(AppendEntries),
         #[prost(message, tag = "12")]
         AppendReply(AppendReply),
+        #[prost(message, tag = "13")]
+        InstallSnapshot(InstallSnapshot),
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
@@ -255,6 +268,18 @@ mod wire {
         pub(super) matched: u64,
         #[prost(message, optional, tag = "3")]
         pub(super) refused: Option<Conflict>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct InstallSnapshot {
+        #[prost(uint64, tag = "1")]
+        pub(super) round: u64,
+        #[prost(uint64, tag = "2")]
+        pub(super) last_term: u64,
+        #[prost(uint64, tag = "3")]
+        pub(super) last_index: u64,
+        #[prost(bytes = "bytes", tag = "4")]
+        pub(super) data: Bytes,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]

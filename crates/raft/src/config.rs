@@ -32,10 +32,18 @@ pub struct Config {
     pub max_uncommitted_bytes: usize,
     /// The most that one [`Ready`](crate::Ready) hands out to be applied, in bytes of weight.
     pub max_apply_bytes: usize,
-    /// How large the log may grow before proposals are refused, in bytes of weight.
+    /// How large the log may grow behind the last snapshot before proposals are refused, in bytes of
+    /// weight.
     pub max_log_bytes: u64,
+    /// How much of what is in a snapshot a leader keeps in memory for followers that still lack it,
+    /// in bytes of weight. Who lacks more is sent the snapshot.
+    pub max_retained_bytes: u64,
     /// How many reads may wait for their confirmation.
     pub max_waiting_reads: usize,
+    /// How long a leader waits for the answer to an InstallSnapshot, or for
+    /// [`Node::snapshot_progress`](crate::Node::snapshot_progress), before it asks the follower again
+    /// what it has.
+    pub snapshot_patience: Duration,
     /// The source of the election timeouts. Mixed with `id`, so that nodes that are started with
     /// one seed still draw differently.
     pub seed: u64,
@@ -56,7 +64,9 @@ impl Config {
             max_uncommitted_bytes: 64 << 20,
             max_apply_bytes: 4 << 20,
             max_log_bytes: 2 << 30,
+            max_retained_bytes: 256 << 20,
             max_waiting_reads: 10_000,
+            snapshot_patience: election_timeout * 4,
             seed,
         }
     }

@@ -6,12 +6,18 @@
 //! replaces what they carried behind `k`, so that their end says nothing of it any more (the ABA
 //! race: index 7 written, cut, written again with something else, and then the first write's end
 //! taken for the second's).
+//!
+//! A snapshot that is installed takes the place of the whole log. That is a cut as well, to what was
+//! known to be committed, since nothing behind that needs to be on disk as the leader has it. So the
+//! durable index is at the snapshot's last entry, or behind it, just when the snapshot is durable.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::log::Log;
-use crate::types::{HardState, Index, Write};
+use crate::types::{HardState, Index, LogId, SnapshotWrite, Write};
 
 #[derive(Debug)]
 pub(crate) struct Durability {
@@ -26,6 +32,8 @@ pub(crate) struct Durability {
     handed_hard_state: HardState,
     /// The last index that was handed out as it is in memory.
     handed_index: Index,
+    /// How far the snapshot reaches, if that was not handed out yet.
+    snapshot: Option<SnapshotWrite>,
 }
 
 #[derive(Debug)]
@@ -46,6 +54,7 @@ impl Durability {
             last_seq: 0,
             handed_hard_state: hard_state,
             handed_index: last_index,
+            snapshot: None,
         }
     }
 
@@ -65,16 +74,33 @@ impl Durability {
         }
     }
 
+    /// The service's own snapshot holds everything up to `last`.
+    pub(crate) fn compacted(&mut self, last: LogId) {
+        assert!(last.index <= self.index, "a snapshot up to {last}, and {} is durable", self.index);
+        self.snapshot = Some(SnapshotWrite { last, data: None });
+    }
+
+    /// A snapshot takes the place of the log, of which everything up to `committed` was known to be
+    /// committed.
+    pub(crate) fn installed(&mut self, last: LogId, data: Bytes, committed: Index) {
+        assert!(committed < last.index, "a snapshot up to {last} behind the committed {committed}");
+        self.truncate(committed);
+        self.handed_index = last.index;
+        self.snapshot = Some(SnapshotWrite { last, data: Some(data) });
+    }
+
     /// What has come up since the last write, if anything.
     pub(crate) fn next_write(&mut self, log: &Log, hard_state: HardState, now: Duration) -> Option<Write> {
         let last_index = log.last_index();
-        if hard_state == self.handed_hard_state && last_index == self.handed_index {
+        let is_known = hard_state == self.handed_hard_state && last_index == self.handed_index;
+        if is_known && self.snapshot.is_none() {
             return None;
         }
         self.last_seq += 1;
         let write = Write {
             seq: self.last_seq,
             hard_state: (hard_state != self.handed_hard_state).then_some(hard_state),
+            snapshot: self.snapshot.take(),
             entries: log.slice(self.handed_index + 1, last_index, usize::MAX),
         };
         self.handed_hard_state = hard_state;

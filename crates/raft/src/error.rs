@@ -63,6 +63,14 @@ pub enum Reject {
         /// The leader's term.
         term: Term,
     },
+    /// A snapshot of nothing, or up to an entry of no term or of a later one than the leader's.
+    #[error("malformed InstallSnapshot: up to entry {last} in term {term}")]
+    MalformedSnapshot {
+        /// What it claims to hold.
+        last: LogId,
+        /// The leader's term.
+        term: Term,
+    },
     /// An answer to what was never asked, or about entries that were never sent.
     #[error("an answer from node {from} to round {round}, index {index}, which it was never sent")]
     NeverSent {

@@ -24,18 +24,9 @@ impl Node {
             self.refuse(from, 0, append.prev);
             return Ok(());
         }
-        if term == self.term
-            && let Some(leader) = self.leader()
-            && leader != from
-        {
-            return Err(Reject::TwoLeaders { from, term, leader });
-        }
+        self.check_leader(from, term)?;
         self.check_committed(from, &append)?;
-        if term > self.term || self.leader().is_none() {
-            self.follow(term, Some(from));
-        }
-        self.leader_heard_at = Some(self.now);
-        self.campaign_at = None;
+        self.hear_leader(from, term);
         if !self.log.contains(append.prev) {
             self.refuse(from, append.round, append.prev);
             return Ok(());
@@ -51,10 +42,31 @@ impl Node {
         Ok(())
     }
 
+    /// In a term only one node leads.
+    pub(crate) fn check_leader(&self, from: NodeId, term: Term) -> Result<(), Reject> {
+        match self.leader() {
+            Some(leader) if term == self.term && leader != from => {
+                Err(Reject::TwoLeaders { from, term, leader })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The leader of this term, or of a later one, is there.
+    pub(crate) fn hear_leader(&mut self, leader: NodeId, term: Term) {
+        if term > self.term || self.leader().is_none() {
+            self.follow(term, Some(leader));
+        }
+        self.leader_heard_at = Some(self.now);
+        self.campaign_at = None;
+    }
+
     /// Adds what is missing. Only a real conflict cuts the log: an old and short message must not
-    /// take away what a newer one brought.
+    /// take away what a newer one brought. What is in front of the log's start is here, in the
+    /// snapshot.
     fn take_entries(&mut self, entries: Vec<Entry>) {
-        for entry in entries {
+        let start = self.log.start().index;
+        for entry in entries.into_iter().skip_while(|entry| entry.id.index <= start) {
             match self.log.term_at(entry.id.index) {
                 Some(term) if term == entry.id.term => continue,
                 Some(_) => {
@@ -75,11 +87,11 @@ impl Node {
         }
     }
 
-    /// Nothing that is committed here may be contradicted.
+    /// Nothing that is committed here may be contradicted, as far back as it is still known.
     fn check_committed(&self, from: NodeId, append: &AppendEntries) -> Result<(), Reject> {
         let ids = std::iter::once(append.prev).chain(append.entries.iter().map(|e| e.id));
         for theirs in ids.take_while(|id| id.index <= self.commit) {
-            let term = self.log.term_at(theirs.index).expect("what is committed is in the log");
+            let Some(term) = self.log.term_at(theirs.index) else { continue };
             if term != theirs.term {
                 let ours = LogId::new(term, theirs.index);
                 return Err(Reject::ContradictsCommitted { from, theirs, ours });
@@ -100,7 +112,7 @@ impl Node {
         }
     }
 
-    fn acknowledge(&mut self, leader: NodeId, round: u64) {
+    pub(crate) fn acknowledge(&mut self, leader: NodeId, round: u64) {
         let matched = self.acknowledgeable();
         self.following().acknowledged = matched;
         let reply = AppendReply { round, outcome: Outcome::Accepted { matched } };
@@ -115,16 +127,16 @@ impl Node {
         if term_is_durable { durable.min(verified) } else { 0 }
     }
 
-    fn refuse(&mut self, leader: NodeId, round: u64, prev: LogId) {
+    pub(crate) fn refuse(&mut self, leader: NodeId, round: u64, prev: LogId) {
         let last_index = self.log.last_index();
-        let term = self.log.term_at(prev.index).filter(|_| prev.index > 0);
+        let term = self.log.get(prev.index).map(|entry| entry.id.term);
         let first_index = term.map_or(0, |_| self.log.first_of_term_at(prev.index));
         let conflict = Conflict { term, first_index, last_index };
         let reply = AppendReply { round, outcome: Outcome::Refused(conflict) };
         self.send(leader, self.term, Body::AppendReply(reply));
     }
 
-    fn following(&mut self) -> &mut Follower {
+    pub(crate) fn following(&mut self) -> &mut Follower {
         match &mut self.role {
             Role::Follower(follower) => follower,
             other => panic!("not a follower: {:?}", other.kind()),
@@ -132,7 +144,8 @@ impl Node {
     }
 }
 
-/// Entries follow each other, in terms that never go back and are never later than the leader's.
+/// Entries follow each other, in terms that begin with 1, never go back, and are never later than the
+/// leader's.
 fn check_form(term: Term, append: &AppendEntries) -> Result<(), Reject> {
     let mut previous = append.prev;
     if previous.term > term {
@@ -140,7 +153,8 @@ fn check_form(term: Term, append: &AppendEntries) -> Result<(), Reject> {
     }
     for entry in &append.entries {
         let found = entry.id;
-        if found.index != previous.index + 1 || found.term < previous.term || found.term > term {
+        let terms = previous.term.max(1)..=term;
+        if found.index != previous.index + 1 || !terms.contains(&found.term) {
             return Err(Reject::MalformedAppend { found, previous, term });
         }
         previous = found;

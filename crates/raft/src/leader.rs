@@ -80,13 +80,13 @@ impl Node {
         let on_disk = self.durability.hard_state();
         let voted = HardState { term: self.term, vote: Some(self.config.id) };
         assert_eq!(on_disk, voted, "leading in a term in which the own vote is not durable");
-        let last_index = self.log.last_index();
+        let (start, last_index) = (self.log.start().index, self.log.last_index());
         let now = self.now;
         self.role = Role::Leader(Leader {
             peers: self
                 .others
                 .iter()
-                .map(|&id| (id, Progress::new(last_index, now)))
+                .map(|&id| (id, Progress::new(start, last_index, now)))
                 .collect::<BTreeMap<_, _>>(),
             round: 0,
             reads: Reads::default(),
@@ -103,11 +103,11 @@ impl Node {
     /// come late while messages arrive, it would only cost a leader that everybody hears.
     pub(crate) fn tick_leader(&mut self) {
         let (now, longest_silence) = (self.now, self.config.election_timeout * 2);
-        let patience = self.config.heartbeat_interval;
+        let (interval, patience) = (self.config.heartbeat_interval, self.config.snapshot_patience);
         let leader = self.leading();
         let mut heard: Vec<_> = leader.counted().map(|p| p.heard_at).collect();
         for peer in leader.peers.values_mut() {
-            peer.give_up_unanswered(now, patience);
+            peer.give_up_unanswered(now, interval, patience);
         }
         let ignored = leader.peers.len() - heard.len();
         heard.resize(heard.len() + ignored, std::time::Duration::ZERO);
@@ -169,15 +169,14 @@ impl Node {
         };
         let peer = self.leading().peers.get_mut(&from).expect("each other member has its progress");
         let Some(sent) = peer.sent_in(round) else { return };
-        if sent.prev > sent.matched {
+        // It refuses what it had acknowledged before it was asked, or its log ends in front of that.
+        let missing = sent.prev.index.min(conflict.last_index + 1);
+        if missing > sent.matched {
             return peer.refused(round, sent, hint);
         }
-        // It refuses what it had acknowledged before it was asked.
         peer.lost_data = true;
         peer.in_flight = None;
         let acknowledged = peer.matched;
-        let term = self.log.term_at(sent.prev).expect("what was sent is in the log");
-        let missing = LogId::new(term, sent.prev);
         self.alarms.push(Alarm::PeerLostData { peer: from, acknowledged, missing });
     }
 
@@ -210,8 +209,8 @@ impl Node {
         self.grants.extend(grants);
     }
 
-    /// Sends what each follower should have now: entries if there are any and none are in flight,
-    /// else an empty append if it is due or a read waits for its echo.
+    /// Sends what each follower should have now: the snapshot if nothing else helps; entries if there
+    /// are any and none are in flight; else an empty append if it is due or a read waits for its echo.
     pub(crate) fn replicate(&mut self) {
         self.open_reads();
         let now = self.now;
@@ -224,7 +223,15 @@ impl Node {
             if peer.lost_data {
                 continue;
             }
-            let has_work = peer.state == State::Probe || peer.next <= last_index;
+            if peer.lacks_start() {
+                self.send_snapshot(to);
+                continue;
+            }
+            let has_work = match peer.state {
+                State::Probe => true,
+                State::Replicate => peer.next <= last_index,
+                State::Snapshot(_) => false,
+            };
             let sent_round = peer.latest().map_or(0, |sent| sent.round);
             let due = peer.latest().is_none_or(|sent| now.saturating_sub(sent.at) >= interval);
             if peer.in_flight.is_none() && has_work {
@@ -254,6 +261,7 @@ impl Node {
         let peer = &self.leading().peers[&to];
         let (state, next) = (peer.state, peer.next);
         let entries = match state {
+            State::Snapshot(_) => unreachable!("node {to} is sent entries and a snapshot"),
             State::Replicate => self.log.slice(next, Index::MAX, self.config.max_append_bytes),
             State::Probe => {
                 let mut entries = self.log.slice(next, Index::MAX, MAX_PROBE_BYTES);
@@ -270,15 +278,17 @@ impl Node {
     }
 
     fn send_append(&mut self, to: NodeId, prev: Index, entries: Vec<Entry>) -> Sent {
-        let prev_term = self.log.term_at(prev).expect("what is sent is in the log");
+        // Nothing is in front of everything.
+        let prev_term = if prev == 0 { Some(0) } else { self.log.term_at(prev) };
+        let prev = LogId::new(prev_term.expect("what is sent is in the log"), prev);
         let (now, commit) = (self.now, self.commit);
         let leader = self.leading();
         leader.round += 1;
         let round = leader.round;
         let peer = leader.peers.get_mut(&to).expect("a member");
-        let last = prev + entries.len() as Index;
+        let last = prev.index + entries.len() as Index;
         let sent = peer.send(round, prev, last, now);
-        let append = AppendEntries { round, prev: LogId::new(prev_term, prev), entries, commit };
+        let append = AppendEntries { round, prev, entries, commit };
         self.send(to, self.term, Body::AppendEntries(append));
         sent
     }
@@ -289,13 +299,17 @@ impl Node {
         let status = |(&id, p): (&NodeId, &Progress)| PeerStatus {
             id,
             matched: p.matched,
+            installing: match p.state {
+                State::Snapshot(sent) => Some(sent.last),
+                State::Probe | State::Replicate => None,
+            },
             since_heard: self.now.saturating_sub(p.heard_at),
             lost_data: p.lost_data,
         };
         leader.peers.iter().map(status).collect()
     }
 
-    fn leading(&mut self) -> &mut Leader {
+    pub(crate) fn leading(&mut self) -> &mut Leader {
         match &mut self.role {
             Role::Leader(leader) => leader,
             other => panic!("not a leader: {:?}", other.kind()),
@@ -305,7 +319,7 @@ impl Node {
 
 impl Leader {
     /// The peers whose word counts.
-    fn counted(&self) -> impl Iterator<Item = &Progress> {
+    pub(crate) fn counted(&self) -> impl Iterator<Item = &Progress> {
         self.peers.values().filter(|p| !p.lost_data)
     }
 }
@@ -317,6 +331,8 @@ pub struct PeerStatus {
     pub id: NodeId,
     /// Up to here its disk has the leader's log.
     pub matched: Index,
+    /// It is being sent a snapshot, which holds everything up to here.
+    pub installing: Option<Index>,
     /// For how long it has said nothing.
     pub since_heard: std::time::Duration,
     /// It no longer has what it had acknowledged, and is not counted.

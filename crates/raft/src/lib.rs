@@ -89,12 +89,14 @@ mod quorum;
 mod read;
 mod ready;
 mod role;
+mod snapshot;
 mod types;
 
 pub use config::Config;
 pub use error::{ProposeError, ReadError, Reject};
 pub use leader::PeerStatus;
-pub use message::{AppendEntries, AppendReply, Body, Conflict, Envelope, Message, Outcome};
+pub use log::entries_behind_snapshot;
+pub use message::{AppendEntries, AppendReply, Body, Conflict, Envelope, InstallSnapshot, Message, Outcome};
 pub use node::Node;
-pub use ready::{Alarm, ReadGrant, Ready, RoleChange, RoleKind};
-pub use types::{Entry, EntryKind, GroupId, HardState, Index, LogId, NodeId, Term, Write};
+pub use ready::{Alarm, ReadGrant, Ready, Restore, RoleChange, RoleKind};
+pub use types::{Entry, EntryKind, GroupId, HardState, Index, LogId, NodeId, SnapshotWrite, Term, Write};

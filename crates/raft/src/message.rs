@@ -1,4 +1,6 @@
-//! What nodes say to each other: the calls of the paper's Figure 2, and pre-vote (thesis 9.6).
+//! What nodes say to each other: the calls of the paper's Figures 2 and 13, and pre-vote (thesis 9.6).
+
+use bytes::Bytes;
 
 use crate::types::{Entry, Index, LogId, NodeId, Term};
 
@@ -26,11 +28,15 @@ impl Message {
     /// far enough below the end of `u64` to be counted on from without overflow.
     pub const MAX_NUMBER: u64 = 1 << 62;
 
-    /// Whether it answers something: a granted or refused vote, or what became of an AppendEntries.
+    /// Whether it answers something: a granted or refused vote, or what became of an AppendEntries or an
+    /// InstallSnapshot.
     pub fn is_reply(&self) -> bool {
         match self.body {
             Body::PreVoteReply { .. } | Body::VoteReply { .. } | Body::AppendReply(_) => true,
-            Body::PreVote { .. } | Body::RequestVote { .. } | Body::AppendEntries(_) => false,
+            Body::PreVote { .. }
+            | Body::RequestVote { .. }
+            | Body::AppendEntries(_)
+            | Body::InstallSnapshot(_) => false,
         }
     }
 
@@ -40,6 +46,7 @@ impl Message {
             Body::PreVote { last } | Body::RequestVote { last } => last.term.max(last.index),
             Body::PreVoteReply { .. } | Body::VoteReply { .. } => 0,
             Body::AppendEntries(a) => a.round.max(a.prev.term).max(a.prev.index).max(a.commit),
+            Body::InstallSnapshot(i) => i.round.max(i.last.term).max(i.last.index),
             Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } }) => {
                 *round.max(matched)
             }
@@ -77,15 +84,18 @@ pub enum Body {
     },
     /// Entries, or a heartbeat when there are none.
     AppendEntries(AppendEntries),
-    /// The answer to an AppendEntries.
+    /// The answer to an AppendEntries or an InstallSnapshot.
     AppendReply(AppendReply),
+    /// A snapshot, in place of entries that the leader no longer has.
+    InstallSnapshot(InstallSnapshot),
 }
 
 /// Entries from the leader to one follower (paper section 5.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendEntries {
-    /// One higher for each AppendEntries that the leader sends in its term, to whomever. It tells
-    /// the answers apart, and confirms the reads that were waiting when it was sent.
+    /// One higher for each AppendEntries or InstallSnapshot that the leader sends in its term, to
+    /// whomever. It tells the answers apart, and confirms the reads that were waiting when it was
+    /// sent.
     pub round: u64,
     /// The entry in front of `entries`: the follower must have it.
     pub prev: LogId,
@@ -102,20 +112,35 @@ impl AppendEntries {
     }
 }
 
-/// What a follower made of an AppendEntries.
+/// A snapshot from the leader to one follower (paper section 7), whole.
+///
+/// The leader's node makes it without data: whoever sends it puts in the snapshot that the service
+/// has, and if that reaches farther by then, says so in `last`. Where the data travels by another way,
+/// the receiver's node is given the message when all of it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstallSnapshot {
+    /// As in [`AppendEntries`]: the same count.
+    pub round: u64,
+    /// The last entry that the snapshot holds.
+    pub last: LogId,
+    /// The service's bytes, opaque here.
+    pub data: Bytes,
+}
+
+/// What a follower made of an AppendEntries or an InstallSnapshot.
 ///
 /// An acceptance goes out at once, as an echo that confirms reads, with what is durable then; and
 /// again whenever more of what the leader sent has become durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppendReply {
-    /// The round of the AppendEntries that is answered; of the latest one when it is said again. 0,
+    /// The round of the message that is answered; of the latest one when it is said again. 0,
     /// which is no round, in the refusal of one of an earlier term.
     pub round: u64,
     /// The answer.
     pub outcome: Outcome,
 }
 
-/// The two answers to an AppendEntries.
+/// The two answers to an AppendEntries; an InstallSnapshot is refused only in a later term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The follower had the previous entry.

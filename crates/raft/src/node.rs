@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::durability::Durability;
 use crate::log::Log;
 use crate::message::{Body, Envelope, Message};
-use crate::ready::{Alarm, Ready, RoleChange};
+use crate::ready::{Alarm, Ready, Restore, RoleChange};
 use crate::role::{Follower, Role};
 use crate::types::{Entry, HardState, Index, LogId, NodeId, Term};
 use crate::{Reject, RoleKind};
@@ -35,10 +35,12 @@ pub struct Node {
     pub(crate) role: Role,
     /// Known to be on a majority of disks, and final.
     pub(crate) commit: Index,
-    /// The last committed entry that was handed out.
+    /// The last committed entry that was handed out, as itself or in a snapshot.
     delivered: Index,
     /// The last one that was reported as applied.
-    applied: Index,
+    pub(crate) applied: Index,
+    /// An installed snapshot that was not handed out yet, because it is not durable.
+    pub(crate) restore: Option<Restore>,
     pub(crate) now: Duration,
     /// When to campaign, for whoever does not lead. None: to be drawn at the next tick.
     pub(crate) campaign_at: Option<Duration>,
@@ -54,15 +56,22 @@ pub struct Node {
 
 impl Node {
     /// A node with what its disk holds: nothing on the first boot, else exactly what was read
-    /// back. It begins as a follower that knows no leader.
+    /// back. `snapshot` is the last entry of the snapshot from which the service has restored itself,
+    /// [`LogId::ZERO`] without one, and the entries are those behind it (see
+    /// [`entries_behind_snapshot`](crate::entries_behind_snapshot)). The node begins as a follower that
+    /// knows no leader, with everything in the snapshot committed and applied. A snapshot may have become
+    /// durable before the term in which it was sent: then it teaches its own.
     ///
     /// # Panics
     ///
-    /// If the settings contradict themselves, or the entries are not contiguous from index 1 in
-    /// terms that never go back and never pass the hard state's.
-    pub fn new(config: Config, hard_state: HardState, entries: Vec<Entry>) -> Self {
+    /// If the settings contradict themselves, or the entries are not contiguous from behind the
+    /// snapshot in terms that never go back and never pass the node's.
+    pub fn new(config: Config, hard_state: HardState, snapshot: LogId, entries: Vec<Entry>) -> Self {
         config.check();
-        let log = Log::restore(entries);
+        let log = Log::restore(snapshot, entries);
+        let on_disk = hard_state;
+        let taught = HardState { term: snapshot.term, vote: None };
+        let hard_state = if taught.term > on_disk.term { taught } else { on_disk };
         let last = log.last();
         assert!(last.term <= hard_state.term, "entry {last} is of a later term than {hard_state:?}");
         let others = {
@@ -76,12 +85,13 @@ impl Node {
             others,
             term: hard_state.term,
             vote: hard_state.vote,
-            durability: Durability::restored(hard_state, last.index),
+            durability: Durability::restored(on_disk, last.index),
             log,
             role: Role::Follower(Follower::default()),
-            commit: 0,
-            delivered: 0,
-            applied: 0,
+            commit: snapshot.index,
+            delivered: snapshot.index,
+            applied: snapshot.index,
+            restore: None,
             now: Duration::ZERO,
             campaign_at: None,
             leader_heard_at: None,
@@ -115,6 +125,7 @@ impl Node {
             Body::VoteReply { granted } => self.on_vote_reply(from, term, granted),
             Body::AppendEntries(append) => return self.on_append_entries(from, term, append),
             Body::AppendReply(reply) => return self.on_append_reply(from, term, reply),
+            Body::InstallSnapshot(install) => return self.on_install_snapshot(from, term, install),
         }
         Ok(())
     }
@@ -154,7 +165,8 @@ impl Node {
         }
     }
 
-    /// Everything up to `index` has been applied.
+    /// Everything up to `index` has been applied, or the service was restored from a snapshot that
+    /// holds it.
     ///
     /// # Panics
     ///
@@ -174,11 +186,20 @@ impl Node {
         if self.role.is_leader() {
             self.replicate();
         }
+        self.drop_front();
         let hard_state = HardState { term: self.term, vote: self.vote };
         let write = self.durability.next_write(&self.log, hard_state, self.now);
         // Only what is durable here as well: what was applied must never be missing after a restart.
         let applicable = self.commit.min(self.durability.index());
-        let committed = self.log.slice(self.delivered + 1, applicable, self.config.max_apply_bytes);
+        let restore = self.restore.take_if(|restore| restore.last.index <= applicable);
+        if let Some(restore) = &restore {
+            self.delivered = restore.last.index;
+        }
+        // Nothing passes a snapshot that is still to come.
+        let committed = match self.restore {
+            Some(_) => Vec::new(),
+            None => self.log.slice(self.delivered + 1, applicable, self.config.max_apply_bytes),
+        };
         if let Some(last) = committed.last() {
             self.delivered = last.id.index;
         }
@@ -188,6 +209,7 @@ impl Node {
         Ready {
             messages: std::mem::take(&mut self.messages),
             write,
+            restore,
             committed,
             reads: std::mem::take(&mut self.grants),
             role: role_changed.then_some(role),
@@ -197,22 +219,24 @@ impl Node {
 
     /// Whether committed and durable entries are left that the last [`Ready`] had no room for.
     pub fn has_more_to_apply(&self) -> bool {
-        self.delivered < self.commit.min(self.durability.index())
+        self.restore.is_none() && self.delivered < self.commit.min(self.durability.index())
     }
 
-    /// applied <= delivered <= commit <= last, and durable <= last.
+    /// applied <= delivered <= commit <= last, and durable <= last; start <= snapshot <= commit, and
+    /// snapshot <= applied unless it was installed and is still to be handed out.
     fn check_watermarks(&self) {
         let last = self.log.last_index();
         let durable = self.durability.index();
+        let (start, snapshot) = (self.log.start().index, self.log.snapshot().index);
+        let in_order = [start, snapshot, self.commit, last].is_sorted()
+            && [self.applied, self.delivered, self.commit].is_sorted()
+            && durable <= last
+            && (snapshot <= self.delivered || self.restore.is_some());
         assert!(
-            self.applied <= self.delivered
-                && self.delivered <= self.commit
-                && self.commit <= last
-                && durable <= last,
-            "the watermarks are out of order: applied {}, delivered {}, commit {}, durable {durable}, last {last}",
-            self.applied,
-            self.delivered,
-            self.commit,
+            in_order,
+            "the watermarks are out of order: start {start}, snapshot {snapshot}, applied {}, delivered {}, \
+             commit {}, durable {durable}, last {last}",
+            self.applied, self.delivered, self.commit,
         );
     }
 
@@ -255,7 +279,12 @@ impl Node {
         self.applied
     }
 
-    /// The last entry of the log, durable or not.
+    /// The last entry that is in the snapshot; [`LogId::ZERO`] without one.
+    pub fn snapshot(&self) -> LogId {
+        self.log.snapshot()
+    }
+
+    /// The last entry of the log, durable or not; the snapshot's when there is nothing behind it.
     pub fn last_log_id(&self) -> LogId {
         self.log.last()
     }
@@ -265,12 +294,18 @@ impl Node {
         self.durability.index()
     }
 
-    /// The size of the log, in bytes of weight.
+    /// The size of the log behind the snapshot, in bytes of weight: what another snapshot would make
+    /// needless.
     pub fn log_bytes(&self) -> u64 {
         self.log.bytes()
     }
 
-    /// The entry at `index`, if the log has it.
+    /// The size of what is in the snapshot, and kept in memory for followers that still lack it.
+    pub fn retained_bytes(&self) -> u64 {
+        self.log.retained_bytes()
+    }
+
+    /// The entry at `index`, if the log has it: those in the snapshot may be gone.
     pub fn entry(&self, index: Index) -> Option<&Entry> {
         self.log.get(index)
     }

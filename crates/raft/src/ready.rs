@@ -1,10 +1,13 @@
 //! What a node wants done, in one piece.
 
+use bytes::Bytes;
+
 use crate::message::Envelope;
 use crate::types::{Entry, Index, LogId, NodeId, Term, Write};
 
 /// What came out of the inputs since the last one. The parts may be carried out in any order and
-/// at the same time: nothing here promises what is not durable yet.
+/// at the same time, since nothing here promises what is not durable yet; only that a service which is
+/// to be restored is restored before it applies what is committed.
 #[derive(Debug, Default)]
 #[must_use = "what is not carried out is lost"]
 pub struct Ready {
@@ -13,6 +16,10 @@ pub struct Ready {
     /// To be made durable, then reported to [`Node::persisted`](crate::Node::persisted). Writes must be made
     /// in the order of their numbers.
     pub write: Option<Write>,
+    /// A snapshot that a leader sent, durable here by now. The service becomes what it says, whatever
+    /// it was, which is then reported to [`Node::applied`](crate::Node::applied) as the index of
+    /// `last`.
+    pub restore: Option<Restore>,
     /// Committed, and durable here. To be applied in order, then reported to
     /// [`Node::applied`](crate::Node::applied).
     pub committed: Vec<Entry>,
@@ -23,6 +30,15 @@ pub struct Ready {
     pub role: Option<RoleChange>,
     /// What an operator must hear of.
     pub alarms: Vec<Alarm>,
+}
+
+/// A snapshot that takes the place of all that the service has applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restore {
+    /// The last entry that it holds: later than all that was handed out before.
+    pub last: LogId,
+    /// The service's bytes, as they came with the leader's message.
+    pub data: Bytes,
 }
 
 /// A read may be served by whoever has applied `index`.
@@ -83,8 +99,8 @@ pub enum Alarm {
         peer: NodeId,
         /// What it had said.
         acknowledged: Index,
-        /// What it lacks.
-        missing: LogId,
+        /// The first entry that it is known to lack.
+        missing: Index,
     },
     /// The oldest write did not finish in time.
     #[error(

@@ -122,16 +122,34 @@ pub struct HardState {
 
 /// One write to make durable, as [`Ready`](crate::Ready) hands it out.
 ///
-/// Writes are made in the order of their numbers. Each is complete: after it the disk holds the
-/// hard state as given, and the log up to `entries[0] - 1` as before, then `entries`, and nothing
-/// behind them.
+/// Writes are made in the order of their numbers, and their parts in the order in which they stand
+/// here. Each is complete: after it the disk holds the hard state as given; the snapshot as given,
+/// and of the log what [`SnapshotWrite`] leaves of it; the log up to `entries[0] - 1` as before, then
+/// `entries`, and nothing behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
     /// The number by which [`Node::persisted`](crate::Node::persisted) is told of it.
     pub seq: u64,
     /// Term and vote, if they changed.
     pub hard_state: Option<HardState>,
+    /// How far the snapshot reaches, if that changed.
+    pub snapshot: Option<SnapshotWrite>,
     /// Entries with contiguous indices. The first replaces whatever stood at its index, and
     /// everything behind that goes.
     pub entries: Vec<Entry>,
+}
+
+/// From now on everything up to an entry is in a snapshot (paper section 7), and no longer needed in
+/// the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotWrite {
+    /// The last entry that the snapshot holds.
+    pub last: LogId,
+    /// None for a snapshot that this node's service has made, and handed to
+    /// [`Node::compact`](crate::Node::compact): the log keeps what stands behind `last`.
+    ///
+    /// Else one that a leader sent, as it came with its
+    /// [`InstallSnapshot`](crate::InstallSnapshot). It must be durable before anything that follows
+    /// it, and it stands in place of the whole log, whose end is another history's.
+    pub data: Option<Bytes>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bowline_raft::{Config, HardState, Node, NodeId, Ready, RoleKind};
+use bowline_raft::{Config, HardState, LogId, Node, NodeId, Ready, RoleKind};
 use bytes::Bytes;
 
 struct Cluster {
@@ -15,7 +15,8 @@ struct Cluster {
 impl Cluster {
     fn new(size: u64) -> Self {
         let ids: Vec<_> = (1..=size).map(NodeId).collect();
-        let node = |&id| Node::new(Config::new(id, ids.clone(), 7), HardState::default(), Vec::new());
+        let node =
+            |&id| Node::new(Config::new(id, ids.clone(), 7), HardState::default(), LogId::ZERO, Vec::new());
         Self {
             nodes: ids.iter().map(node).collect(),
             applied: vec![Vec::new(); ids.len()],
@@ -105,7 +106,8 @@ fn a_read_is_granted_by_a_majority() {
 fn members_that_share_a_seed_campaign_at_different_times() {
     let ids: Vec<_> = (1..=3).map(NodeId).collect();
     let first_campaign = |id: NodeId| {
-        let mut node = Node::new(Config::new(id, ids.clone(), 7), HardState::default(), Vec::new());
+        let mut node =
+            Node::new(Config::new(id, ids.clone(), 7), HardState::default(), LogId::ZERO, Vec::new());
         let campaigns = |ms: &u64| {
             node.tick(Duration::from_millis(*ms));
             node.role() == RoleKind::PreCandidate

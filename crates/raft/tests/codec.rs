@@ -2,7 +2,8 @@
 
 use bowline_raft::codec::{DecodeError, Header, WIRE_VERSION, decode, encode};
 use bowline_raft::{
-    AppendEntries, AppendReply, Body, Conflict, Entry, EntryKind, GroupId, LogId, Message, NodeId, Outcome,
+    AppendEntries, AppendReply, Body, Conflict, Entry, EntryKind, GroupId, InstallSnapshot, LogId, Message,
+    NodeId, Outcome,
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -38,7 +39,12 @@ fn body() -> impl Strategy<Value = Body> {
             Outcome::Refused(Conflict { term, first_index, last_index })
         });
     let outcome = prop_oneof![any::<u64>().prop_map(|matched| Outcome::Accepted { matched }), conflict];
+    let data = proptest::collection::vec(any::<u8>(), 0..100);
+    let install = (any::<u64>(), log_id(), data).prop_map(|(round, last, data)| {
+        Body::InstallSnapshot(InstallSnapshot { round, last, data: Bytes::from(data) })
+    });
     prop_oneof![
+        install,
         log_id().prop_map(|last| Body::PreVote { last }),
         log_id().prop_map(|last| Body::RequestVote { last }),
         any::<bool>().prop_map(|granted| Body::PreVoteReply { granted }),
@@ -92,6 +98,23 @@ proptest! {
         bytes.truncate(cut.index(bytes.len()));
         let _ = decode(&bytes);
     }
+}
+
+#[test]
+fn a_snapshot_holds_no_memory_but_its_own() {
+    let install = InstallSnapshot { round: 1, last: LogId::new(1, 1), data: Bytes::from_static(b"state") };
+    let bytes = bytes_of(HEADER, &Message { term: 1, body: Body::InstallSnapshot(install) });
+    let (_, message) = decode(&bytes).expect("a message");
+    let Body::InstallSnapshot(install) = message.body else { panic!("{message:?}") };
+    assert!(!bytes.as_ptr_range().contains(&install.data.as_ptr()), "the snapshot is a part of the buffer");
+}
+
+#[test]
+fn the_tags_are_for_ever() {
+    let install = InstallSnapshot { round: 4, last: LogId::new(5, 6), data: Bytes::from_static(b"x") };
+    let bytes = bytes_of(HEADER, &Message { term: 3, body: Body::InstallSnapshot(install) });
+    // Field 13: the message; in it 1 to 4: round, term, index, data.
+    assert!(bytes.ends_with(&[0x30, 3, 0x6a, 9, 0x08, 4, 0x10, 5, 0x18, 6, 0x22, 1, b'x']), "{bytes:x?}");
 }
 
 #[test]

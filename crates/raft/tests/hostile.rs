@@ -7,8 +7,8 @@ mod member;
 use std::time::Duration;
 
 use bowline_raft::{
-    AppendEntries, AppendReply, Body, Config, Conflict, Entry, EntryKind, LogId, Message, NodeId, Outcome,
-    RoleKind,
+    AppendEntries, AppendReply, Body, Config, Conflict, Entry, EntryKind, InstallSnapshot, LogId, Message,
+    NodeId, Outcome, RoleKind,
 };
 use bytes::Bytes;
 use member::{Disk, Member};
@@ -35,8 +35,8 @@ fn log_id(rng: &mut StdRng, node: &bowline_raft::Node) -> LogId {
 }
 
 fn body(rng: &mut StdRng, node: &bowline_raft::Node, rounds: u64, answers_only: bool) -> Body {
-    let kinds = if answers_only { [2, 4, 8, 9, 10] } else { [0, 1, 6, 7, 8] };
-    let any: usize = rng.random_range(0..11);
+    let kinds = if answers_only { [2, 4, 8, 9, 10] } else { [0, 1, 6, 7, 11] };
+    let any: usize = rng.random_range(0..12);
     match if rng.random_bool(0.8) { kinds[any % kinds.len()] } else { any } {
         0 => Body::PreVote { last: log_id(rng, node) },
         1 => Body::RequestVote { last: log_id(rng, node) },
@@ -73,6 +73,11 @@ fn body(rng: &mut StdRng, node: &bowline_raft::Node, rounds: u64, answers_only: 
             let round = rng.random_range(0..=rounds);
             Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } })
         }
+        11 => {
+            let last = log_id(rng, node);
+            let data = Bytes::copy_from_slice(last.to_string().as_bytes());
+            Body::InstallSnapshot(InstallSnapshot { round: number(rng, 3), last, data })
+        }
         _ => {
             let conflict = log_id(rng, node);
             let outcome = Outcome::Refused(Conflict {
@@ -85,19 +90,19 @@ fn body(rng: &mut StdRng, node: &bowline_raft::Node, rounds: u64, answers_only: 
     }
 }
 
-/// How often it led and how often it rejected: without either nothing was tried.
-fn run(seed: u64) -> (u64, u64) {
+/// How often it led, rejected, compacted, and was restored: without any of it nothing was tried.
+fn run(seed: u64) -> [u64; 4] {
     let mut rng = StdRng::seed_from_u64(seed);
     let voters: Vec<_> = (1..=3).map(NodeId).collect();
     let mut config = Config::new(NodeId(1), voters, seed);
     config.max_append_bytes = 300;
     let mut member = Member::new(config, Disk::default());
-    let (mut led, mut rejected, mut rounds) = (0, 0, 0);
+    let ([mut led, mut rejected, mut compacted, mut restored], mut rounds) = ([0; 4], 0);
     for step in 0..600 {
         // It is elected only if nobody else asks or leads for a while.
         let answers_only = (step / 150) % 2 == 0;
         match rng.random_range(0..12) {
-            0 if rng.random_bool(0.05) => member.restart(0),
+            0 if rng.random_bool(0.05) => drop(member.restart(0)),
             0 | 1 => member.tick(Duration::from_millis(rng.random_range(1..200))),
             2 | 3 => {
                 member.persist(rng.random_range(1..3));
@@ -105,6 +110,13 @@ fn run(seed: u64) -> (u64, u64) {
             4 => {
                 let _ = member.node.propose(Bytes::from_static(b"mine"));
                 let _ = member.node.read(seed);
+            }
+            5 => {
+                let applied = member.node.last_applied();
+                compacted += u64::from(member.compact(applied.saturating_sub(rng.random_range(0..3)), false));
+                let (to, round) = (NodeId(rng.random_range(1..=4)), rng.random_range(0..=rounds));
+                member.node.snapshot_progress(to, round);
+                member.node.snapshot_failed(to, round);
             }
             _ => {
                 let body = body(&mut rng, &member.node, rounds, answers_only);
@@ -120,23 +132,29 @@ fn run(seed: u64) -> (u64, u64) {
             }
         }
         let ready = member.ready();
-        let rounds_of = |m: &Message| if let Body::AppendEntries(a) = &m.body { a.round } else { 0 };
+        restored += u64::from(ready.restore.is_some());
+        let rounds_of = |m: &Message| match &m.body {
+            Body::AppendEntries(append) => append.round,
+            Body::InstallSnapshot(install) => install.round,
+            _ => 0,
+        };
         rounds = ready.messages.iter().map(|e| rounds_of(&e.message)).max().unwrap_or(0).max(rounds);
         if ready.role.is_some_and(|r| r.role == RoleKind::Leader) {
             led += 1;
         }
     }
-    (led, rejected)
+    [led, rejected, compacted, restored]
 }
 
 #[test]
 fn liars_cannot_end_a_node() {
-    let (mut led, mut rejected) = (0, 0);
+    let mut total = [0; 4];
     for seed in 0..400 {
         let outcome = std::panic::catch_unwind(|| run(seed));
-        let (l, r) = outcome.unwrap_or_else(|_| panic!("to see it again: seed {seed}"));
-        led += l;
-        rejected += r;
+        let counts = outcome.unwrap_or_else(|_| panic!("to see it again: seed {seed}"));
+        total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
     }
-    assert!(led > 200 && rejected > 4000, "too little was tried: led {led} times, rejected {rejected}");
+    println!("{total:?}");
+    let least = [200, 4000, 500, 500];
+    assert!(total.iter().zip(least).all(|(&total, least)| total > least), "too little was tried: {total:?}");
 }

@@ -157,7 +157,7 @@ fn open(options: &Options) -> Result<(Replica, Directory, Wal<RealDisk>), Server
     let mut raft = Config::new(options.id, ids, seed);
     raft.max_log_bytes = options.log_limit_bytes;
     let config = ReplicaConfig { raft, life, command_timeout: COMMAND_TIMEOUT };
-    Ok((Replica::new(config, group.hard_state, group.entries), directory, wal))
+    Ok((Replica::new(config, group.hard_state, None, group.entries), directory, wal))
 }
 
 fn identity_seed(directory: &Directory) -> u64 {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bowline_kv::{ClientId, Command, Output, Replica, Time};
 use bowline_raft::codec::{self, Header};
-use bowline_raft::{GroupId, NodeId, RoleChange, RoleKind};
+use bowline_raft::{Body, GroupId, NodeId, RoleChange, RoleKind};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use tokio::sync::Notify;
@@ -184,6 +184,9 @@ impl Shell {
             Header { cluster: self.cluster, group: GroupId::FIRST_DATA, from, to: NodeId(self.info.node_id) };
         if header != own {
             return Err(format!("a message for {header:?} on a connection of {own:?}"));
+        }
+        if let Body::InstallSnapshot(_) = message.body {
+            return Err("a snapshot among the messages, where none is sent".to_owned());
         }
         bowline_kv::check_entries(&message)
             .map_err(|error| format!("an entry that this version cannot read: {error}; update this node"))?;

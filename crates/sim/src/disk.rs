@@ -6,7 +6,7 @@
 //!
 //! | fault | what is left |
 //! |---|---|
-//! | [`power_loss`](SimDisk::power_loss) | the platter, and of what was pending any 512-byte sectors, in any version that they had since, and any names |
+//! | [`power_loss`](SimDisk::power_loss) | the platter, and of what was pending any 512-byte sectors, in any version that they had since, and any names; [`power_loss_keeping`](SimDisk::power_loss_keeping) says how much |
 //! | [`kill`](SimDisk::kill) | the cache, whole; what was pending still is, so a later power loss can take it |
 //! | [`stop_at`](SimDisk::stop_at) | the n-th operation is done by half, and every later one fails, until a crash is called |
 //! | [`fail_next_sync`](SimDisk::fail_next_sync) | any sectors of what was pending on the platter; the rest is in the cache only, and no later sync writes it |
@@ -26,7 +26,8 @@ use bowline_storage::{Disk, DiskFile};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use inode::{Change, Inode, Keep};
+pub use inode::Keep;
+use inode::{Change, Inode};
 
 /// What a disk writes whole or not at all, in bytes.
 pub const SECTOR_BYTES: usize = 512;
@@ -130,23 +131,12 @@ impl SimDisk {
 
     /// The power goes: see the table above.
     pub fn power_loss(&self) {
-        let state = &mut *self.lock();
-        state.faults.power_losses += 1;
-        let keep = Keep::draw(&mut state.random);
-        for change in std::mem::take(&mut state.pending_names) {
-            if keep.this(&mut state.random) {
-                change.apply(&mut state.durable_names);
-            } else {
-                state.faults.names_lost += 1;
-            }
-        }
-        state.names = state.durable_names.clone();
-        let keep = Keep::draw(&mut state.random);
-        for inode in state.inodes.values_mut() {
-            inode.settle(keep, &mut state.random, &mut state.faults);
-            inode.cache = inode.durable.clone();
-        }
-        state.begin_life();
+        self.lock().power_loss(None, None);
+    }
+
+    /// The power goes, and so much is kept of what was pending: of the changes of names, and of the sectors.
+    pub fn power_loss_keeping(&self, names: Keep, contents: Keep) {
+        self.lock().power_loss(Some(names), Some(contents));
     }
 
     /// The process is killed, and the machine lives.
@@ -218,6 +208,26 @@ fn stopped() -> io::Error {
 }
 
 impl State {
+    /// Keeps so much of what was pending, or as much as chance will have it.
+    fn power_loss(&mut self, names: Option<Keep>, contents: Option<Keep>) {
+        self.faults.power_losses += 1;
+        let names = names.unwrap_or_else(|| Keep::draw(&mut self.random));
+        for change in std::mem::take(&mut self.pending_names) {
+            if names.this(&mut self.random) {
+                change.apply(&mut self.durable_names);
+            } else {
+                self.faults.names_lost += 1;
+            }
+        }
+        self.names = self.durable_names.clone();
+        let contents = contents.unwrap_or_else(|| Keep::draw(&mut self.random));
+        for inode in self.inodes.values_mut() {
+            inode.settle(contents, &mut self.random, &mut self.faults);
+            inode.cache = inode.durable.clone();
+        }
+        self.begin_life();
+    }
+
     fn begin_life(&mut self) {
         self.life += 1;
         self.stop_at = None;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bowline_raft::codec::{self, Header};
 use bowline_raft::peer::{ApplyMsg, Effect, Peer, Persister, Save};
-use bowline_raft::{Body, Envelope, GroupId, Index, Message, Term};
+use bowline_raft::{Body, Envelope, GroupId, Index, LogId, Message, Term};
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -179,6 +179,11 @@ impl Host {
         self.0.peer.borrow().get_state()
     }
 
+    /// The service has made a snapshot of all up to `index`.
+    pub fn snapshot(&self, index: Index, snapshot: Bytes) {
+        self.pass(Cause::Own, |peer| peer.snapshot(index, snapshot));
+    }
+
     /// Kills the peer: it neither says nor hands over anything more.
     pub fn kill(&self) {
         self.0.peer.borrow_mut().kill();
@@ -251,8 +256,14 @@ impl Host {
                 open.expect("a request is answered once").send(bytes);
             }
             Effect::Apply(message) => {
-                let ApplyMsg::Command { index, .. } = &message;
-                self.0.watch.borrow_mut().applied(peer.node(), *index);
+                match &message {
+                    ApplyMsg::Command { index, .. } => {
+                        self.0.watch.borrow_mut().applied(peer.node(), *index);
+                    }
+                    ApplyMsg::Snapshot { index, term, .. } => {
+                        self.0.watch.borrow_mut().restored(peer.node(), LogId::new(*term, *index));
+                    }
+                }
                 self.0.applies.borrow_mut().push_back(message);
                 if !self.0.hands_over.replace(true) {
                     self.0.sim.spawn(self.clone().hand_over());
@@ -328,7 +339,7 @@ impl Host {
     }
 
     fn finish(&self, peer: &mut Peer, save: &Save) {
-        self.0.persister.borrow_mut().save(save.state.clone(), Bytes::new());
+        self.0.persister.borrow_mut().save(save.state.clone(), save.snapshot.clone());
         self.0.watch.borrow_mut().saved(node_id(self.0.me));
         peer.saved(save.seq);
     }
@@ -339,6 +350,7 @@ fn method(request: &Message) -> &'static str {
     match request.body {
         Body::PreVote { .. } => PRE_VOTE,
         Body::RequestVote { .. } => "RequestVote",
+        Body::InstallSnapshot(_) => "InstallSnapshot",
         _ => "AppendEntries",
     }
 }

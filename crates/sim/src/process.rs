@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use bowline_raft::{Config, Entry, GroupId, Node, NodeId, Write};
+use bowline_raft::{Config, Entry, GroupId, LogId, Node, NodeId, Write};
 use bowline_storage::{DirectoryId, Disk, RecoveredGroup, Wal, WalConfig, WalError};
 use bytes::Bytes;
 use rand::RngExt;
@@ -98,7 +98,7 @@ impl Machine {
 
     /// Starts the node with what was read back.
     pub fn start(&mut self, config: Config, wal: Wal<SimDisk>, found: RecoveredGroup) -> &Node {
-        let node = Node::new(config, found.hard_state, found.entries);
+        let node = Node::new(config, found.hard_state, LogId::ZERO, found.entries);
         self.life += 1;
         let process = Process {
             node,

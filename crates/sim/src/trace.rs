@@ -72,6 +72,8 @@ pub enum MessageKind {
     AppendEntries,
     /// The answer to it.
     AppendReply,
+    /// A whole snapshot. It is answered like entries.
+    InstallSnapshot,
     /// AppendEntries without entries.
     Heartbeat,
     /// The answer to it.
@@ -80,13 +82,14 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// All kinds, requests before their replies.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::PreVote,
         Self::PreVoteReply,
         Self::RequestVote,
         Self::VoteReply,
         Self::AppendEntries,
         Self::AppendReply,
+        Self::InstallSnapshot,
         Self::Heartbeat,
         Self::HeartbeatReply,
     ];

@@ -7,7 +7,9 @@ use std::rc::Rc;
 
 use bowline_raft::codec;
 use bowline_raft::peer::Save;
-use bowline_raft::{AppendEntries, AppendReply, Body, Index, Message, Node, Outcome, RoleKind, Term};
+use bowline_raft::{
+    AppendEntries, AppendReply, Body, Index, InstallSnapshot, Message, Node, Outcome, RoleKind, Term,
+};
 use bytes::Bytes;
 
 use crate::executor::Sim;
@@ -191,6 +193,9 @@ fn describe(message: &Message, answers_heartbeat: bool) -> (MessageKind, String)
                 (MessageKind::AppendEntries, format!("Append {entries} behind {prev}, t{term} c{commit}"))
             }
         },
+        Body::InstallSnapshot(InstallSnapshot { last, .. }) => {
+            (MessageKind::InstallSnapshot, format!("snapshot up to {last}, t{term}"))
+        }
         Body::AppendReply(AppendReply { outcome, .. }) => {
             let kind = if answers_heartbeat { MessageKind::HeartbeatReply } else { MessageKind::AppendReply };
             match outcome {

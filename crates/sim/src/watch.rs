@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bowline_raft::peer::Save;
-use bowline_raft::{Alarm, Body, Entry, Envelope, Index, Node, NodeId};
-use bowline_storage::RecoveredGroup;
+use bowline_raft::{Alarm, Body, Entry, Envelope, HardState, Index, LogId, Node, NodeId};
 
 use crate::executor::Sim;
+use crate::invariants::durability::Ledger;
 use crate::invariants::{Invariants, ensure};
 use crate::tracer::Tracer;
 
@@ -50,10 +50,11 @@ impl Watch {
 
     /// A peer was made from what its persister held.
     pub fn started(&mut self, node: &Node) {
-        let entries = (1..=node.last_log_id().index).filter_map(|index| node.entry(index).cloned());
-        let hard_state = bowline_raft::HardState { term: node.term(), vote: node.vote() };
-        let found = RecoveredGroup { hard_state, snapshot_index: 0, entries: entries.collect() };
-        self.invariants.recovered(node.id(), &found);
+        let snapshot = node.snapshot();
+        let entries =
+            (snapshot.index + 1..=node.last_log_id().index).filter_map(|index| node.entry(index).cloned());
+        let hard_state = HardState { term: node.term(), vote: node.vote() };
+        self.invariants.recovered(node.id(), Ledger::new(hard_state, snapshot, entries.collect()));
         self.invariants.started(node);
         if let Some(tracer) = &self.tracer {
             tracer.started(server(node.id()), node);
@@ -100,6 +101,12 @@ impl Watch {
     pub fn applied(&mut self, node: &Node, index: Index) {
         let entry: &Entry = node.entry(index).expect("what is applied is in the log");
         self.invariants.applied(node.id(), entry);
+        self.look();
+    }
+
+    /// A peer hands out a snapshot, to be put into the place of the service's state.
+    pub fn restored(&mut self, node: &Node, last: LogId) {
+        self.invariants.restored(node.id(), last);
         self.look();
     }
 

@@ -67,9 +67,9 @@ pub enum DirectoryError {
         /// Who looked for its data.
         node: NodeId,
     },
-    /// There is a log in it, and nothing that says whose.
+    /// There is a log or a snapshot in it, and nothing that says whose.
     #[error(
-        "{directory}: there is a log ({file}), but the file `node` that says whose it is is missing. Put it \
+        "{directory}: there is a log or a snapshot ({file}), but the file `node` that says whose it is is missing. Put it \
          back; if it is lost, replace the node, as one that has lost its disk"
     )]
     NoIdentity {
@@ -304,7 +304,7 @@ fn at<T>(path: &Path, result: io::Result<T>, operation: &'static str) -> Result<
     }
 }
 
-/// A log without the file that says whose it is: not an empty directory.
+/// A log or a snapshot without the file that says whose it is: not an empty directory.
 fn no_log(disk: &RealDisk) -> Result<(), DirectoryError> {
     let directory = disk.location();
     let names = disk.list();
@@ -313,7 +313,8 @@ fn no_log(disk: &RealDisk) -> Result<(), DirectoryError> {
         operation: "list the files",
         source,
     })?;
-    match names.into_iter().filter(|name| name.ends_with(".wal")).min() {
+    let ours = |name: &String| name.ends_with(".wal") || name.ends_with(".snapshot");
+    match names.into_iter().filter(ours).min() {
         Some(file) => Err(DirectoryError::NoIdentity { directory, file }),
         None => Ok(()),
     }

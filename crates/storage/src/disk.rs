@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One directory, flat: names hold no separator.
 pub trait Disk {
@@ -65,11 +66,16 @@ pub trait DiskFile {
     fn sync_data(&self) -> io::Result<()>;
 }
 
-/// A directory of a real file system.
-#[derive(Debug)]
+/// Whether there was no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A directory of a real file system. Clones are the same directory.
+#[derive(Clone, Debug)]
 pub struct RealDisk {
     path: PathBuf,
-    directory: File,
+    directory: Arc<File>,
 }
 
 impl RealDisk {
@@ -79,7 +85,7 @@ impl RealDisk {
         if !directory.metadata()?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        Ok(Self { path: path.to_path_buf(), directory })
+        Ok(Self { path: path.to_path_buf(), directory: Arc::new(directory) })
     }
 
     /// The directory at `path`, made if it is not there, together with those above it. What was made is
@@ -138,7 +144,7 @@ impl Disk for RealDisk {
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        let figures = rustix::fs::fstatvfs(&self.directory)?;
+        let figures = rustix::fs::fstatvfs(&*self.directory)?;
         // What an ordinary user may take, not the part reserved for root.
         Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
     }

@@ -81,10 +81,13 @@ fn a_log_without_a_name_is_no_empty_directory() {
     let (_above, path) = place();
     drop(create(&path));
     fs::rename(path.join("node"), path.join("elsewhere")).expect("moved");
-    fs::write(path.join("0000000000000001.wal"), "something").expect("written");
-    let parts = ["there is a log (0000000000000001.wal)", "`node`", "Put it back"];
-    says(&path, open(&path), &parts);
-    says(&path, Directory::create(&path, ME, "shop", &MEMBERS), &parts);
+    for file in ["0000000000000001.wal", "1-500-2.snapshot"] {
+        fs::write(path.join(file), "something").expect("written");
+        let parts = [&format!("there is a log or a snapshot ({file})"), "`node`", "Put it back"];
+        says(&path, open(&path), &parts);
+        says(&path, Directory::create(&path, ME, "shop", &MEMBERS), &parts);
+        fs::remove_file(path.join(file)).expect("removed");
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn write(groups: &mut Groups, (group, back, hard_state, payloads): Step) -> (Gro
     if hard_state.is_some() || !entries.is_empty() {
         groups.insert(id, group);
     }
-    (id, Write { seq: 0, hard_state, entries })
+    (id, Write { seq: 0, hard_state, snapshot: None, entries })
 }
 
 proptest! {
@@ -81,7 +81,7 @@ proptest! {
         let bytes = wal.total_bytes();
         drop(wal);
         let (wal, recovered) = Wal::open(disk(place.path()), CONFIG).expect("opened");
-        prop_assert_eq!(recovered, Recovered { groups, torn_tail: None });
+        prop_assert_eq!(recovered, Recovered { groups, ..Recovered::default() });
         prop_assert!(wal.total_bytes() < bytes + 1024, "{} after {bytes}", wal.total_bytes());
     }
 }
@@ -93,8 +93,10 @@ fn a_large_value_and_a_segment_of_the_usual_length() {
     let mut wal = Wal::create(disk(place.path()), config).expect("made");
     // Three of the largest in one write, longer than a segment.
     let large = |index: u8| entry(1, u64::from(index), vec![index; 32 << 20]);
-    let small = Write { seq: 1, hard_state: None, entries: vec![entry(1, 4, b"small".to_vec())] };
-    let write = Write { seq: 0, hard_state: None, entries: vec![large(1), large(2), large(3)] };
+    let small =
+        Write { seq: 1, hard_state: None, snapshot: None, entries: vec![entry(1, 4, b"small".to_vec())] };
+    let write =
+        Write { seq: 0, hard_state: None, snapshot: None, entries: vec![large(1), large(2), large(3)] };
     for write in [&write, &small] {
         wal.append(&[(GroupId(1), write)]).expect("appended");
         wal.sync().expect("synced");
@@ -131,7 +133,7 @@ fn the_next_segment_is_filled_ahead() {
 fn entries_that_leave_a_gap_are_a_bug() {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let mut wal = Wal::create(disk(place.path()), CONFIG).expect("made");
-    let write = Write { seq: 0, hard_state: None, entries: vec![entry(1, 2, Vec::new())] };
+    let write = Write { seq: 0, hard_state: None, snapshot: None, entries: vec![entry(1, 2, Vec::new())] };
     let _ = wal.append(&[(GroupId(1), &write)]);
 }
 
@@ -162,11 +164,11 @@ fn a_newer_format_is_refused() {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     drop(Wal::create(disk(place.path()), CONFIG).expect("made"));
     let error = rewritten(place.path(), |bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         let crc = crc32c::crc32c_append(seed(), &bytes[..72]);
         bytes[72..76].copy_from_slice(&crc.to_le_bytes());
     });
-    assert!(error.contains("its format is 2, and this program reads 1"), "{error}");
+    assert!(error.contains("its format is 3, and this program reads 2"), "{error}");
     assert!(error.contains("Start the version that wrote it"), "{error}");
 }
 
@@ -175,7 +177,7 @@ fn a_record_of_an_unknown_kind_is_refused_and_never_skipped() {
     let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
     let mut wal = Wal::create(disk(place.path()), CONFIG).expect("made");
     let start = usize::try_from(wal.total_bytes()).expect("small");
-    let write = Write { seq: 0, hard_state: None, entries: vec![entry(1, 1, vec![1; 8])] };
+    let write = Write { seq: 0, hard_state: None, snapshot: None, entries: vec![entry(1, 1, vec![1; 8])] };
     wal.append(&[(GroupId(1), &write)]).expect("appended");
     wal.sync().expect("synced");
     drop(wal);

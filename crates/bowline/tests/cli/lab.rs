@@ -14,7 +14,7 @@ fn lines(output: &Output) -> Vec<String> {
 
 #[test]
 fn a_run_prints_what_the_seeds_print_and_their_figures_beside_it() {
-    let output = lab(&["initial", "--seed", "1"]);
+    let output = lab(&["initial election", "--seed", "1"]);
     assert_eq!(output.status.code(), Some(0));
     let lines = lines(&output);
     assert_eq!(lines[0], "seed 1");

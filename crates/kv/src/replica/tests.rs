@@ -28,7 +28,7 @@ fn list_after(log: &[Append]) -> Reply {
         command_timeout: Duration::from_secs(5),
     };
     let hard_state = HardState { term: 1, vote: None };
-    let mut replica = Replica::new(config, hard_state, entries.collect());
+    let mut replica = Replica::new(config, hard_state, None, entries.collect());
     replica.submit(ClientId(1), 1, &Command::Get { key: b"l" });
     for pass in 0..200 {
         let output = replica.ready();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bowline_raft::{Config, HardState, NodeId};
+use bowline_raft::{Config, HardState, LogId, NodeId};
 
 use super::*;
 use crate::entry::Requests;
@@ -9,7 +9,7 @@ use crate::entry::Requests;
 fn leader(config: impl FnOnce(Config) -> Config) -> (Node, Serving) {
     let own = NodeId(1);
     let config = config(Config::new(own, vec![own], 1));
-    let mut node = Node::new(config, HardState::default(), Vec::new());
+    let mut node = Node::new(config, HardState::default(), LogId::ZERO, Vec::new());
     let mut now = Duration::ZERO;
     while node.role() != RoleKind::Leader || node.commit_index() == 0 {
         now += Duration::from_millis(50);

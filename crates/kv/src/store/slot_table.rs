@@ -53,7 +53,7 @@ pub(super) struct Entry {
     pub(super) value: Value,
 }
 
-type Shard = HashTable<Entry>;
+pub(super) type Shard = HashTable<Entry>;
 
 /// The keys of one slot.
 #[derive(Clone, Debug, Default)]
@@ -82,10 +82,7 @@ impl Slot {
     }
 
     pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Value> {
-        let shard = match self.shard_of(hash) {
-            0 => &self.first,
-            number => &self.others[number - 1],
-        };
+        let shard = self.shard(self.shard_of(hash));
         shard.find(hash, |entry| *entry.key == *key).map(|entry| &entry.value)
     }
 
@@ -143,12 +140,21 @@ impl Slot {
         Some(shard.len())
     }
 
-    fn shards(&self) -> usize {
+    /// Into how many shards it is cut.
+    pub(super) fn shards(&self) -> usize {
         1 + self.others.len()
     }
 
     fn shard_of(&self, hash: u64) -> usize {
         shard_of(hash, self.shards())
+    }
+
+    /// One of them, below [`Slot::shards`].
+    pub(super) fn shard(&self, number: usize) -> &Shard {
+        match number {
+            0 => &self.first,
+            number => &self.others[number - 1],
+        }
     }
 
     fn shard_mut(&mut self, number: usize) -> &mut Shard {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 fn start(raft: Config, life: u64, hard_state: HardState, entries: Vec<Entry>) -> Replica {
     let (own, voters) = (raft.id, raft.voters.clone());
     let config = ReplicaConfig { raft, life, command_timeout: Duration::from_secs(5) };
-    let mut replica = Replica::new(config, hard_state, entries);
+    let mut replica = Replica::new(config, hard_state, None, entries);
     voters.into_iter().filter(|&other| other != own).for_each(|other| replica.link_up(other));
     replica
 }

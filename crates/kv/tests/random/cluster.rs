@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use bowline_kv::{Output, Replica, ReplicaConfig, Time};
-use bowline_raft::{Config, Index, Message, NodeId, RoleKind, Term};
+use bowline_kv::{Image, Output, Replica, ReplicaConfig, Time};
+use bowline_raft::{Config, Index, Message, NodeId, Restore, RoleKind, Term};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -70,6 +70,25 @@ pub(crate) enum Event {
     Start {
         node: u64,
     },
+    /// A snapshot has been written that holds this.
+    Snapshot {
+        node: u64,
+        life: u64,
+        image: Image,
+    },
+    /// The image of a snapshot that was sent here is ready.
+    Restore {
+        node: u64,
+        life: u64,
+        restore: Restore,
+    },
+    /// A snapshot that was sent in that round did not arrive, and whoever sent it has noticed.
+    Failed {
+        from: u64,
+        life: u64,
+        to: u64,
+        round: u64,
+    },
     Heal,
     HealDisk {
         node: u64,
@@ -116,9 +135,11 @@ pub(crate) struct Member {
     inbox: Vec<Event>,
     persisted: u64,
     is_rung: bool,
+    /// Whether a snapshot is being written.
+    pub(crate) is_writing_snapshot: bool,
     /// The wall clock is off by that much, in milliseconds.
     pub(crate) unix_offset_ms: u64,
-    digested: Index,
+    pub(crate) digested: Index,
 }
 
 pub(crate) struct Cluster {
@@ -137,7 +158,7 @@ pub(crate) struct Cluster {
     /// The latest message that arrived, by sender and receiver.
     arrived: BTreeMap<(u64, u64), u64>,
     /// The digest of the state at each index, from whoever got there first.
-    digests: BTreeMap<Index, (u64, u64)>,
+    pub(crate) digests: BTreeMap<Index, (u64, u64)>,
     leaders: BTreeSet<Term>,
     is_told: bool,
 }
@@ -157,6 +178,7 @@ impl Cluster {
                 inbox: Vec::new(),
                 persisted: 0,
                 is_rung: false,
+                is_writing_snapshot: false,
                 unix_offset_ms: 0,
                 digested: 0,
             };
@@ -246,6 +268,8 @@ impl Cluster {
     fn happen(&mut self, event: Event) {
         let to = match &event {
             Event::Tick { node, .. } | Event::Pass { node } => *node,
+            Event::Snapshot { node, .. } | Event::Restore { node, .. } => *node,
+            Event::Failed { from, .. } => *from,
             Event::Raft { to, .. } => *to,
             Event::Forward { stream } => self.streams.get(*stream).acceptor,
             Event::Answers { stream } => self.streams.get(*stream).dialler,
@@ -294,6 +318,9 @@ impl Cluster {
                 replica.message(NodeId(from), message).expect("a correct peer is never rejected");
                 self.ring(to);
             }
+            Event::Snapshot { node, life, image } => self.finish_snapshot(node, life, image),
+            Event::Restore { node, life, restore } => self.restore(node, life, &restore),
+            Event::Failed { from, life, to, round } => self.snapshot_failed(from, life, to, round),
             Event::Forward { stream } => self.deliver_forward(stream),
             Event::Answers { stream } => self.deliver_answers(stream),
             Event::Dial { from, life, to } => self.dial(from, life, to),
@@ -328,6 +355,7 @@ impl Cluster {
         }
         self.check_state(id);
         self.carry_out(id, output);
+        self.begin_snapshot(id);
     }
 
     /// Replicas that have applied as much hold the same, and no more records than there can be.
@@ -351,13 +379,16 @@ impl Cluster {
             return;
         }
         let digest = replica.digest();
-        let (by, first) = *self.digests.entry(applied).or_insert((id, digest));
-        assert_eq!(first, digest, "nodes {by} and {id} differ at index {applied}");
+        self.check_digest(id, applied, digest);
     }
 
     fn carry_out(&mut self, id: u64, output: Output) {
         for envelope in output.messages {
-            self.send_message(id, envelope.to.0, &envelope.message);
+            let message = self.with_snapshot(id, envelope.message);
+            self.send_message(id, envelope.to.0, &message);
+        }
+        if let Some(restore) = output.restore {
+            self.begin_restore(id, restore);
         }
         for (to, bytes) in output.forwards {
             let stream = self.streams.dialled(id, to.0);
@@ -407,9 +438,11 @@ impl Cluster {
         member.digested = 0;
         member.persisted = 0;
         member.is_rung = false;
+        member.is_writing_snapshot = false;
         let config = ReplicaConfig { raft, life: member.life, command_timeout: COMMAND_TIMEOUT };
-        let (hard_state, entries) = (member.disk.hard_state, member.disk.entries.clone());
-        let mut replica = Replica::new(config, hard_state, entries);
+        let (hard_state, entries) = (member.disk.hard_state, member.disk.entries());
+        let image = self.image_on_disk(id);
+        let mut replica = Replica::new(config, hard_state, image, entries);
         let unix_ms = 1_000_000;
         replica.tick(Time { monotonic: Duration::from_micros(self.now), unix_ms });
         let member = self.member(id);
@@ -442,12 +475,12 @@ impl Cluster {
     /// The power goes, and comes back after a while.
     pub(crate) fn lose_power(&mut self, id: u64, down: u64) {
         let unfinished = self.members[&id].disk.unfinished();
-        let survive = self.rng.random_range(0..=unfinished);
+        let (survive, tears) = (self.rng.random_range(0..=unfinished), self.rng.random_bool(0.5));
         let member = self.member(id);
         if member.replica.take().is_none() {
             return;
         }
-        let lost = member.disk.lose_power(survive);
+        let lost = member.disk.lose_power(survive, tears);
         member.paused_since = None;
         member.inbox.clear();
         self.tally.power_losses += 1;

@@ -3,7 +3,8 @@
 //! Three or five replicas live in one process and in virtual time. Raft's messages are late, lost,
 //! repeated and overtaken; the connections that carry clients' commands are in order as long as
 //! they last, and break at any time; disks finish late, and a power loss takes what they had not
-//! finished; nodes stand still and go on as if nothing had been. Clients send pipelines over it,
+//! finished; nodes stand still and go on as if nothing had been; logs are cut off behind snapshots, which
+//! those who lag are sent. Clients send pipelines over it,
 //! each with values that only it writes, so that every reply can be judged:
 //!
 //! | what is checked | where |
@@ -11,7 +12,7 @@
 //! | each command is answered once, and in time | [`clients`] |
 //! | a connection's commands take effect in its order, once, and errors tell the truth | [`history`] |
 //! | no read is older than what anybody knew when it was asked | [`history`] |
-//! | replicas that have applied as much hold the same | [`cluster`] |
+//! | replicas that have applied as much hold the same, by entries or by snapshots | [`cluster`], [`snapshots`] |
 //! | completion records are as many as commands in flight, and no more | [`cluster`] |
 //! | once the faults end, all is answered and the replicas are equal | [`cluster`] |
 //!
@@ -24,6 +25,7 @@ mod disk;
 mod history;
 mod nemesis;
 mod network;
+mod snapshots;
 mod streams;
 mod tally;
 

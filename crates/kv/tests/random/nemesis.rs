@@ -23,12 +23,16 @@ pub(crate) struct Plan {
     max_uncommitted_bytes: usize,
     max_waiting_reads: usize,
     max_apply_bytes: usize,
+    max_retained_bytes: u64,
+    /// How large the log may grow before a snapshot is made. None: there are no snapshots.
+    pub(crate) snapshot_bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Partition,
     OneWay,
+    Isolation,
     Pause,
     PowerLoss,
     SlowDisk,
@@ -53,6 +57,7 @@ impl Plan {
         let weights = vec![
             weight(10, Fault::Partition),
             weight(8, Fault::OneWay),
+            weight(8, Fault::Isolation),
             weight(10, Fault::Pause),
             weight(10, Fault::PowerLoss),
             weight(6, Fault::SlowDisk),
@@ -77,6 +82,8 @@ impl Plan {
             max_uncommitted_bytes,
             max_waiting_reads,
             max_apply_bytes,
+            max_retained_bytes: if rng.random_bool(0.5) { 3000 } else { 256 << 20 },
+            snapshot_bytes: rng.random_bool(0.7).then(|| rng.random_range(300..6_000)),
         }
     }
 
@@ -86,6 +93,7 @@ impl Plan {
             max_uncommitted_bytes: self.max_uncommitted_bytes,
             max_waiting_reads: self.max_waiting_reads,
             max_apply_bytes: self.max_apply_bytes,
+            max_retained_bytes: self.max_retained_bytes,
             disk_stall_limit: Duration::from_secs(60),
             ..config
         }
@@ -134,6 +142,7 @@ impl Cluster {
         match fault {
             Fault::Partition => self.partition(),
             Fault::OneWay => self.block_one_way(node),
+            Fault::Isolation => self.isolate(node),
             Fault::Pause => self.pause(node),
             Fault::PowerLoss => {
                 let longest = if self.rng.random_bool(0.5) { 10 * MS } else { 600 * MS };
@@ -201,6 +210,16 @@ impl Cluster {
         }
         self.tally.one_way_partitions += 1;
         self.tell(|| format!("blocked {} node {node}", if is_from { "from" } else { "to" }));
+        self.after_blocking();
+    }
+
+    /// Nothing comes from that node, nor gets to it: the others may go far without it.
+    fn isolate(&mut self, node: u64) {
+        for other in self.ids().into_iter().filter(|&other| other != node) {
+            self.blocked.extend([(node, other), (other, node)]);
+        }
+        self.tally.isolations += 1;
+        self.tell(|| format!("node {node} is isolated"));
         self.after_blocking();
     }
 

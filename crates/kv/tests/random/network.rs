@@ -1,7 +1,7 @@
 //! What travels between the nodes: Raft's messages each for itself, clients' commands and their
 //! answers in streams.
 
-use bowline_raft::{Message, NodeId};
+use bowline_raft::{Body, Message, NodeId};
 use bytes::Bytes;
 use rand::RngExt;
 
@@ -12,14 +12,29 @@ impl Cluster {
     pub(crate) fn send_message(&mut self, from: u64, to: u64, message: &Message) {
         let copies = if self.rng.random_bool(self.weather.repeat) { 2 } else { 1 };
         self.tally.messages_repeated += copies - 1;
+        // A snapshot is long, and lost with any piece of it.
+        let pieces = if matches!(message.body, Body::InstallSnapshot(_)) { 4.0 } else { 1.0 };
         for _ in 0..copies {
-            if self.blocked.contains(&(from, to)) || self.rng.random_bool(self.weather.lose) {
+            if self.blocked.contains(&(from, to)) || self.rng.random_bool(pieces * self.weather.lose) {
                 self.tally.messages_lost += 1;
+                self.lost(from, to, message);
                 continue;
             }
             let delay = self.delay();
             let sent = self.order;
             self.push(delay, Event::Raft { from, to, sent, message: message.clone() });
+        }
+    }
+
+    /// That a snapshot did not arrive may be noticed.
+    fn lost(&mut self, from: u64, to: u64, message: &Message) {
+        if let Body::InstallSnapshot(install) = &message.body
+            && self.rng.random_bool(0.5)
+        {
+            self.tally.snapshots_failed += 1;
+            let (life, round) = (self.members[&from].life, install.round);
+            let notices = self.rng.random_range(0..200 * MS);
+            self.push(notices, Event::Failed { from, life, to, round });
         }
     }
 

@@ -28,6 +28,7 @@ tally! {
     messages_overtaken,
     partitions,
     one_way_partitions,
+    isolations,
     pauses,
     power_losses,
     writes_lost,
@@ -48,4 +49,15 @@ tally! {
     /// Came up in the log again, and were answered from their record.
     duplicates,
     leaders,
+    snapshots_made,
+    /// Ready when one from the leader had gone farther.
+    snapshots_outrun,
+    snapshots_installed,
+    /// Sent here, and replaced by a newer one before their image was ready.
+    snapshots_overtaken,
+    /// Did not arrive, which was noticed.
+    snapshots_failed,
+    starts_from_snapshots,
+    /// Commands that were carried out in a snapshot.
+    answered_from_snapshots,
 }

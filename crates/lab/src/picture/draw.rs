@@ -306,7 +306,7 @@ pub(super) fn message_class(kind: MessageKind, end: End) -> String {
     let class = match kind {
         MessageKind::PreVote | MessageKind::PreVoteReply => "prevote",
         MessageKind::RequestVote | MessageKind::VoteReply => "vote",
-        MessageKind::AppendEntries | MessageKind::AppendReply => "append",
+        MessageKind::AppendEntries | MessageKind::InstallSnapshot | MessageKind::AppendReply => "append",
         MessageKind::Heartbeat | MessageKind::HeartbeatReply => "beat",
     };
     let reply = if kind.is_reply() { " reply" } else { "" };

@@ -13,7 +13,7 @@
 //! | RequestVote, refused | at once |
 //! | RequestVote, granted | when the vote is durable; every repetition of it too |
 //! | AppendEntries, refused | at once |
-//! | AppendEntries, accepted | its round, when all that it covers is durable |
+//! | AppendEntries or InstallSnapshot, accepted | its round, when all that it covers is durable |
 //! | one that the node rejects | a refusal that promises nothing, at once |
 //!
 //! A reply that can no longer be given as it was meant, because the term or the role has changed
@@ -93,6 +93,7 @@ enum Kind {
     PreVote,
     Vote,
     Append,
+    Snapshot { round: u64 },
 }
 
 /// A request that is not answered yet.
@@ -112,6 +113,7 @@ enum Asks {
     Nothing,
     PreVote,
     Vote,
+    /// AppendEntries, or InstallSnapshot, which is answered like one.
     Append {
         round: u64,
         /// The last index that it says anything about.
@@ -136,6 +138,9 @@ impl Calls {
             Body::AppendEntries(append) => {
                 Asks::Append { round: append.round, covers: append.covers(), matched: None }
             }
+            Body::InstallSnapshot(install) => {
+                Asks::Append { round: install.round, covers: install.last.index, matched: None }
+            }
             Body::PreVoteReply { .. } | Body::VoteReply { .. } | Body::AppendReply(_) => {
                 self.misplaced += 1;
                 Asks::Nothing
@@ -149,22 +154,30 @@ impl Calls {
     /// the reply to an unknown call, or to one that has ended, is not.
     pub fn replied(&mut self, call: u64, reply: &Message) -> Option<NodeId> {
         let Made { to, asks } = self.made.remove(&call)?;
-        let answers = match &reply.body {
-            Body::PreVoteReply { .. } => Some(Kind::PreVote),
-            Body::VoteReply { .. } => Some(Kind::Vote),
-            Body::AppendReply(_) => Some(Kind::Append),
-            Body::PreVote { .. } | Body::RequestVote { .. } | Body::AppendEntries(_) => None,
+        let answered = match &reply.body {
+            Body::PreVoteReply { .. } => asks == Kind::PreVote,
+            Body::VoteReply { .. } => asks == Kind::Vote,
+            Body::AppendReply(_) => matches!(asks, Kind::Append | Kind::Snapshot { .. }),
+            Body::PreVote { .. }
+            | Body::RequestVote { .. }
+            | Body::AppendEntries(_)
+            | Body::InstallSnapshot(_) => false,
         };
-        if answers != Some(asks) {
+        if !answered {
             self.misplaced += 1;
             return None;
         }
         Some(to)
     }
 
-    /// A call has ended without a reply. The node asks again by itself.
-    pub fn failed(&mut self, call: u64) {
-        self.made.remove(&call);
+    /// A call has ended without a reply. The node asks again by itself. If it was a snapshot that was
+    /// not answered, here is to whom it was sent and in which round, for
+    /// [`Node::snapshot_failed`].
+    pub fn failed(&mut self, call: u64) -> Option<(NodeId, u64)> {
+        match self.made.remove(&call)? {
+            Made { to, asks: Kind::Snapshot { round } } => Some((to, round)),
+            _ => None,
+        }
     }
 
     /// Time has passed for the node: what it will no longer answer is answered. The replies come
@@ -181,6 +194,10 @@ impl Calls {
                 Body::PreVote { .. } => self.make(to, Kind::PreVote, message),
                 Body::RequestVote { .. } => self.make(to, Kind::Vote, message),
                 Body::AppendEntries(_) => self.make(to, Kind::Append, message),
+                Body::InstallSnapshot(install) => {
+                    let round = install.round;
+                    self.make(to, Kind::Snapshot { round }, message);
+                }
                 Body::PreVoteReply { .. } => self.answer_pre_vote(to, message),
                 Body::VoteReply { granted: true } => self.answer_granted(to, &message),
                 Body::VoteReply { granted: false } => self.answer_refused_vote(node, to, message),

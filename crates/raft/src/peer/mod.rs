@@ -14,7 +14,8 @@
 //!   request(from, call, …)─┼──▶│ Peer: Node+Calls │──▶├─ Reply   answer the request with that number
 //!   reply(call, …)        ─┤   └──────────────────┘   └─ Apply   hand to the service, in order
 //!   failed(call)          ─┤
-//!   saved(seq)            ─┘
+//!   saved(seq)            ─┤
+//!   snapshot(index, data) ─┘
 //! ```
 //!
 //! After each input, or after a batch of them, take [`Peer::effects`] and carry them out. Commands
@@ -26,6 +27,7 @@
 //! | `Start(command)`, `GetState()`, `Kill()` | [`Peer::start`], [`Peer::get_state`], [`Peer::kill`] |
 //! | a handler of an RPC, which returns its reply | [`Peer::request`], and [`Effect::Reply`] when there is one |
 //! | a goroutine that makes a call and waits | [`Effect::Call`], and [`Peer::reply`] or [`Peer::failed`] |
+//! | `Snapshot(index, snapshot)` | [`Peer::snapshot`] |
 //! | `persister.Save(state, snapshot)` | [`Effect::Save`], and [`Peer::saved`] |
 //! | the ticker | [`Peer::tick`] |
 //!
@@ -57,6 +59,7 @@
 //! - No reply promises what is not saved. No call waits for another, and one that never ends costs
 //!   nothing but its number.
 //! - What a killed peer is told has no effect, and none comes out of it.
+//! - Every save holds the snapshot that its raft state begins behind, and a restart begins with both.
 //! - What was saved and does not fit, or is damaged so that it shows, is an error of
 //!   [`Peer::make`]. Checksums are the business of whoever writes it to a disk.
 
@@ -67,8 +70,8 @@ use bytes::Bytes;
 use crate::config::Config;
 use crate::message::{Body, Message};
 use crate::node::Node;
-use crate::ready::{Alarm, RoleKind};
-use crate::types::{Entry, EntryKind, Index, NodeId, Term, Write};
+use crate::ready::{Alarm, Restore, RoleKind};
+use crate::types::{Entry, EntryKind, Index, LogId, NodeId, SnapshotWrite, Term, Write};
 
 mod calls;
 mod persister;
@@ -92,6 +95,8 @@ pub struct Peer {
     node: Node,
     calls: Calls,
     state: SavedState,
+    /// The service's snapshot, up to the node's own figure of it; empty as long as there is none.
+    snapshot: Bytes,
     alarms: Vec<Alarm>,
     rejected: u64,
     killed: bool,
@@ -133,6 +138,8 @@ pub struct Save {
     pub seq: u64,
     /// The whole raft state, for a [`Persister`].
     pub state: Bytes,
+    /// The snapshot behind which it begins, for the same [`Persister`] in the same step.
+    pub snapshot: Bytes,
     /// The same as a change of the state before, for a log on disk.
     pub change: Write,
 }
@@ -148,6 +155,16 @@ pub enum ApplyMsg {
         /// What was given to [`Peer::start`].
         command: Bytes,
     },
+    /// The service becomes what this snapshot says, whatever it was.
+    Snapshot {
+        /// The last index that it holds: later than all that was handed out before, and the next
+        /// command's is behind it.
+        index: Index,
+        /// The term of that entry.
+        term: Term,
+        /// What some server's service gave to [`Peer::snapshot`].
+        snapshot: Bytes,
+    },
 }
 
 impl Peer {
@@ -158,8 +175,9 @@ impl Peer {
     /// How often a leader is heard: the labs allow ten heartbeats a second.
     pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(110);
 
-    /// Server `me` of a group of `peers`, with what was saved in an earlier life. Servers that
-    /// share a seed still draw different election timeouts.
+    /// Server `me` of a group of `peers`, with what was saved in an earlier life. If that has a
+    /// snapshot, the service restores itself from it: what is applied begins behind it. Servers
+    /// that share a seed still draw different election timeouts.
     ///
     /// # Errors
     ///
@@ -170,7 +188,11 @@ impl Peer {
     /// If `me` is not one of the servers 0 to `peers - 1`.
     pub fn make(peers: usize, me: usize, persister: &Persister, seed: u64) -> Result<Self, StateError> {
         assert!(me < peers, "server {me} is not one of {peers}");
-        let (state, hard_state, entries) = SavedState::decode(&persister.read_raft_state(), peers)?;
+        let (state, recovered) = SavedState::decode(&persister.read_raft_state(), peers)?;
+        let snapshot = persister.read_snapshot();
+        if snapshot.is_empty() != (recovered.snapshot == LogId::ZERO) {
+            return Err(StateError::SnapshotMismatch { last: recovered.snapshot, size: snapshot.len() });
+        }
         let config = Config {
             election_timeout: Self::ELECTION_TIMEOUT,
             heartbeat_interval: Self::HEARTBEAT_INTERVAL,
@@ -179,9 +201,10 @@ impl Peer {
             ..Config::new(node_id(me), (0..peers).map(node_id).collect(), seed)
         };
         Ok(Self {
-            node: Node::new(config, hard_state, entries),
+            node: Node::new(config, recovered.hard_state, recovered.snapshot, recovered.entries),
             calls: Calls::new(),
             state,
+            snapshot,
             alarms: Vec::new(),
             rejected: 0,
             killed: false,
@@ -199,6 +222,18 @@ impl Peer {
             Ok(id) => (id.index, id.term, true),
             Err(_) => (0, self.node.term(), false),
         }
+    }
+
+    /// The service has made a snapshot of its state after the command at `index`, and everything up to
+    /// there is dropped from the log. Whether it was taken: not if there is one that reaches as far
+    /// already, nor if the command was not handed out yet, since the service may be late with an old
+    /// one and never early; nor an empty one, which is what a [`Persister`] has without a snapshot.
+    pub fn snapshot(&mut self, index: Index, snapshot: Bytes) -> bool {
+        if self.killed || snapshot.is_empty() || !self.node.compact(index) {
+            return false;
+        }
+        self.snapshot = snapshot;
+        true
     }
 
     /// The term, and whether this server believes that it leads in it.
@@ -256,8 +291,10 @@ impl Peer {
 
     /// A call of this peer has ended without a reply.
     pub fn failed(&mut self, call: u64) {
-        if !self.killed {
-            self.calls.failed(call);
+        if !self.killed
+            && let Some((to, round)) = self.calls.failed(call)
+        {
+            self.node.snapshot_failed(to, round);
         }
     }
 
@@ -278,12 +315,17 @@ impl Peer {
     pub fn effects(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         while !self.killed {
-            let ready = self.node.ready();
+            let mut ready = self.node.ready();
             if let Some(change) = ready.write {
-                let state = self.state.change(&change);
-                effects.push(Effect::Save(Save { seq: change.seq, state, change }));
+                effects.push(Effect::Save(self.save(change)));
             }
+            ready.messages.iter_mut().for_each(|envelope| self.put_snapshot(&mut envelope.message));
             effects.extend(self.calls.sort(&self.node, ready.messages).into_iter().map(Effect::from));
+            if let Some(Restore { last, data }) = ready.restore {
+                self.node.applied(last.index);
+                let message = ApplyMsg::Snapshot { index: last.index, term: last.term, snapshot: data };
+                effects.push(Effect::Apply(message));
+            }
             self.apply(ready.committed, &mut effects);
             self.alarms.extend(ready.alarms);
             let too_many = self.alarms.len().saturating_sub(MAX_ALARMS);
@@ -308,6 +350,23 @@ impl Peer {
     /// What an operator must hear of, since this was last asked.
     pub fn take_alarms(&mut self) -> Vec<Alarm> {
         std::mem::take(&mut self.alarms)
+    }
+
+    /// Each save has the snapshot behind which its raft state begins. Of one that the service made
+    /// or that was installed the node speaks in the next write, so the two never part.
+    fn save(&mut self, change: Write) -> Save {
+        if let Some(SnapshotWrite { data: Some(installed), .. }) = &change.snapshot {
+            self.snapshot = installed.clone();
+        }
+        let state = self.state.change(&change);
+        Save { seq: change.seq, state, snapshot: self.snapshot.clone(), change }
+    }
+
+    /// The node knows how far its snapshot reaches; here is what it says.
+    fn put_snapshot(&self, message: &mut Message) {
+        if let Body::InstallSnapshot(install) = &mut message.body {
+            install.data = self.snapshot.clone();
+        }
     }
 
     /// What is handed out counts as applied: it comes in order, and only once in a life.
@@ -339,6 +398,7 @@ impl From<CallEffect> for Effect {
 /// Whether a peer could apply all that this brings. What it cannot apply it cannot skip either.
 fn can_apply(request: &Message) -> bool {
     match &request.body {
+        Body::InstallSnapshot(install) => !install.data.is_empty(),
         Body::AppendEntries(append) => append.entries.iter().all(|e| e.kind != EntryKind::Configuration),
         _ => true,
     }

@@ -1,10 +1,12 @@
-//! The raft state as bytes: term, vote and log (paper, Figure 2, "Persistent state").
+//! The raft state as bytes: term, vote and the log behind the snapshot (paper, Figure 2, "Persistent
+//! state", and section 7).
 //!
 //! Protocol Buffers, so that a later version may add a field. The seeds save the whole state at
 //! each change; to encode the whole log each time would make every command cost as much as all the
 //! commands before it. So the encoded entries are kept in one growing buffer, of which a cut of the
 //! log is a cut, and a save copies it behind term and vote. The index of the last entry stands in
-//! front as well: a state that lost its end is not taken for a shorter log.
+//! front as well: a state that lost its end is not taken for a shorter log. What goes into a snapshot
+//! is taken away from the front of the buffer.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
@@ -13,8 +15,9 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use crate::message::Message;
 use crate::types::{Entry, EntryKind, HardState, Index, LogId, NodeId, Term, Write};
 
-/// The version of the format that this crate writes. A reader refuses later ones.
-const STATE_VERSION: u32 = 1;
+/// The version of the format that this crate writes. A reader refuses later ones. Before version 2
+/// there were no snapshots, and every log began with entry 1.
+const STATE_VERSION: u32 = 2;
 
 /// Why bytes are not a raft state that a peer can begin with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,12 +32,21 @@ pub enum StateError {
     #[error("a raft state of version {0}, and this one reads up to {STATE_VERSION}: update first")]
     NewerVersion(u32),
     /// It names another last entry than it holds.
-    #[error("a raft state with {found} entries, where {last_index} were saved")]
+    #[error("a raft state that ends with entry {found}, where {last_index} were saved")]
     Incomplete {
         /// The last index, as it was saved.
         last_index: Index,
-        /// How many entries are there.
+        /// The last one that is there.
         found: Index,
+    },
+    /// The raft state begins behind a snapshot and there is none, or the other way round: the two
+    /// were not saved in one step.
+    #[error("a raft state that begins behind entry {last}, with a snapshot of {size} bytes")]
+    SnapshotMismatch {
+        /// The last entry that is only in the snapshot.
+        last: LogId,
+        /// What was saved as the snapshot.
+        size: usize,
     },
     /// An entry of a kind that a peer cannot apply. It cannot be skipped.
     #[error("entry {id} is of kind {kind}, which this version cannot apply: update first")]
@@ -49,14 +61,14 @@ pub enum StateError {
     TermOutOfOrder {
         /// The entry.
         id: LogId,
-        /// The term of the entry in front of it; 1 when there is none.
+        /// The term of the entry in front of it, or of the snapshot; 1 when there is neither.
         previous: Term,
         /// The state's term.
         term: Term,
     },
-    /// A term beyond any that a cluster reaches.
-    #[error("term {0} is beyond any that a cluster reaches")]
-    Absurd(Term),
+    /// A term or an index beyond any that a cluster reaches.
+    #[error("term or index {0} is beyond any that a cluster reaches")]
+    Absurd(u64),
     /// A vote for somebody who is not a member.
     #[error("a vote for node {0}, which is not a member")]
     VoteForStranger(NodeId),
@@ -66,17 +78,27 @@ pub enum StateError {
 #[derive(Debug, Default)]
 pub(super) struct SavedState {
     hard_state: HardState,
+    /// What stands in front of the first entry: the last one that is only in the snapshot.
+    base: LogId,
     /// The entries, encoded one behind the other as they stand in the state.
     entries: Vec<u8>,
-    /// Where each entry ends in `entries`; the first is that of index 1.
+    /// Where each entry ends in `entries`; the first is the one behind the base.
     ends: Vec<usize>,
+}
+
+/// What a node begins with.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Recovered {
+    pub(super) hard_state: HardState,
+    pub(super) snapshot: LogId,
+    pub(super) entries: Vec<Entry>,
 }
 
 impl SavedState {
     /// Reads what was saved; nothing at all is the first boot. The peers are the nodes 1 to `peers`.
-    pub(super) fn decode(bytes: &[u8], peers: usize) -> Result<(Self, HardState, Vec<Entry>), StateError> {
+    pub(super) fn decode(bytes: &[u8], peers: usize) -> Result<(Self, Recovered), StateError> {
         if bytes.is_empty() {
-            return Ok((Self::default(), HardState::default(), Vec::new()));
+            return Ok(Default::default());
         }
         let wire = wire::State::decode(bytes).map_err(|error| StateError::Malformed(error.to_string()))?;
         match wire.version {
@@ -85,23 +107,28 @@ impl SavedState {
             newer => return Err(StateError::NewerVersion(newer)),
         }
         let term = wire.term;
-        if term > Message::MAX_NUMBER {
-            return Err(StateError::Absurd(term));
+        let base = wire.base.map_or(LogId::ZERO, |base| LogId::new(base.term, base.index));
+        let largest = term.max(base.index);
+        if largest > Message::MAX_NUMBER {
+            return Err(StateError::Absurd(largest));
+        }
+        if base.term > term || (base.term == 0) != (base.index == 0) {
+            return Err(StateError::TermOutOfOrder { id: base, previous: 1, term });
         }
         let vote = wire.vote.map(NodeId);
         if let Some(stranger) = vote.filter(|&NodeId(id)| id == 0 || id > peers as u64) {
             return Err(StateError::VoteForStranger(stranger));
         }
         let last_index = wire.last_index.ok_or(StateError::FrontMissing)?;
-        let found = wire.entries.len() as Index;
+        let found = base.index + wire.entries.len() as Index;
         if found != last_index {
             return Err(StateError::Incomplete { last_index, found });
         }
         let hard_state = HardState { term, vote };
-        let mut state = Self { hard_state, ..Self::default() };
+        let mut state = Self { hard_state, base, ..Self::default() };
         let mut entries = Vec::with_capacity(wire.entries.len());
-        let mut previous = 1;
-        for (index, entry) in (1..).zip(wire.entries) {
+        let mut previous = base.term.max(1);
+        for (index, entry) in (base.index + 1..).zip(wire.entries) {
             let entry = entry_from_wire(index, entry)?;
             if entry.id.term < previous || entry.id.term > term {
                 return Err(StateError::TermOutOfOrder { id: entry.id, previous, term });
@@ -110,7 +137,7 @@ impl SavedState {
             state.push(&entry);
             entries.push(entry);
         }
-        Ok((state, hard_state, entries))
+        Ok((state, Recovered { hard_state, snapshot: base, entries }))
     }
 
     /// The whole state after this change.
@@ -118,16 +145,38 @@ impl SavedState {
         if let Some(hard_state) = write.hard_state {
             self.hard_state = hard_state;
         }
+        if let Some(snapshot) = &write.snapshot {
+            if snapshot.data.is_some() {
+                self.cut(0);
+            }
+            self.drop_front(snapshot.last);
+        }
         if let Some(first) = write.entries.first() {
-            let keep = usize::try_from(first.id.index - 1).expect("an index fits the address space");
-            assert!(keep <= self.ends.len(), "write {} leaves a gap in front of {}", write.seq, first.id);
-            self.ends.truncate(keep);
-            self.entries.truncate(self.ends.last().copied().unwrap_or(0));
+            let kept = first.id.index.checked_sub(self.base.index + 1).map(usize::try_from);
+            let kept = kept.and_then(Result::ok).filter(|&kept| kept <= self.ends.len());
+            let kept = kept.unwrap_or_else(|| panic!("{} does not follow what is saved", first.id));
+            self.cut(kept);
         }
         for entry in &write.entries {
             self.push(entry);
         }
         self.encode()
+    }
+
+    /// Keeps the first `count` entries.
+    fn cut(&mut self, count: usize) {
+        self.ends.truncate(count);
+        self.entries.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// Takes away what is in the snapshot, and gives back its memory.
+    fn drop_front(&mut self, base: LogId) {
+        let dropped = base.index.saturating_sub(self.base.index);
+        let dropped = usize::try_from(dropped).unwrap_or(usize::MAX).min(self.ends.len());
+        self.base = base;
+        let bytes = self.ends.drain(..dropped).next_back().unwrap_or(0);
+        self.ends.iter_mut().for_each(|end| *end -= bytes);
+        self.entries = self.entries.split_off(bytes);
     }
 
     fn push(&mut self, entry: &Entry) {
@@ -144,8 +193,10 @@ impl SavedState {
             version: STATE_VERSION,
             term: self.hard_state.term,
             vote: self.hard_state.vote.map(|NodeId(id)| id),
-            last_index: Some(self.ends.len() as Index),
+            last_index: Some(self.base.index + self.ends.len() as Index),
             entries: Vec::new(),
+            base: Some(wire::Base { term: self.base.term, index: self.base.index })
+                .filter(|base| base.index > 0),
         };
         let mut bytes = BytesMut::with_capacity(front.encoded_len() + self.entries.len());
         front.encode_raw(&mut bytes);
@@ -178,11 +229,22 @@ mod wire {
         pub(super) term: u64,
         #[prost(uint64, optional, tag = "3")]
         pub(super) vote: Option<u64>,
-        /// Always there, and behind the rest of the front.
+        /// Always there, and behind term and vote.
         #[prost(uint64, optional, tag = "4")]
         pub(super) last_index: Option<u64>,
         #[prost(message, repeated, tag = "5")]
         pub(super) entries: Vec<Entry>,
+        /// None when the log begins with entry 1. Since version 2.
+        #[prost(message, optional, tag = "6")]
+        pub(super) base: Option<Base>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Base {
+        #[prost(uint64, tag = "1")]
+        pub(super) term: u64,
+        #[prost(uint64, tag = "2")]
+        pub(super) index: u64,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]

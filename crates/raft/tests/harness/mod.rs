@@ -6,13 +6,16 @@
 //!
 //! ```text
 //! cluster nodes=3 [setting=value ...]   a new cluster; the settings are those of `Config`
-//! start 1 term=3 vote=2 log="1@1:a 2@3" node 1 begins a new life with this disk
+//! start 1 term=3 vote=2 log="1@1:a 2@3" [snapshot=4@3 data="a b"] a new life with this disk
 //! restart 1 [power_loss]                a new life: all its writes got to the disk, or only the finished ones
 //! tick [1] ms=50                        the time of one node, or of all
 //! campaign 1                            time for node 1 alone until it asks for pre-votes
 //! elect 1                               the same, and everything that follows, until it leads
 //! propose 1 a [size=100]                a command, padded to a size in bytes
 //! read 1 7                              a read with number 7
+//! compact 1 [at=5]                      the service of node 1 has a snapshot, up to what it has applied or 5
+//! failed 1 2 round=9                    node 1 hears that its InstallSnapshot for 2 did not arrive
+//! progress 1 2 round=9                  node 1 hears that it is getting on
 //! persist 1 [all]                       the oldest write of node 1 is finished, or all are, in one report
 //! deliver 1 2 [all] [at=2]              the first message on the link from 1 to 2, or all, or the second
 //! drop 1 2 [all] [at=2]                 the same message is lost
@@ -30,11 +33,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::error::Error;
 use std::time::Duration;
 
-use bowline_raft::{Config, Entry, HardState, Message, NodeId, RoleKind};
+use bowline_raft::{Config, Entry, HardState, LogId, Message, NodeId, RoleKind};
 use bytes::Bytes;
 use goldenscript::{ArgumentConsumer, Command, Context};
 
-use member::{Disk, Member};
+use member::{Disk, Member, Snapshot};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -79,6 +82,8 @@ impl Cluster {
             }
             "propose" => self.propose(args),
             "read" => self.read(args),
+            "compact" => self.compact(args),
+            "failed" | "progress" => self.sending(name, args),
             "persist" => self.persist(args),
             "deliver" | "drop" | "dup" => self.link(name, args),
             "inject" => self.inject(args),
@@ -117,6 +122,7 @@ impl Cluster {
                 "max_uncommitted_bytes" => settings.max_uncommitted_bytes = value.parse()?,
                 "max_apply_bytes" => settings.max_apply_bytes = value.parse()?,
                 "max_log_bytes" => settings.max_log_bytes = value.parse()?,
+                "max_retained_bytes" => settings.max_retained_bytes = value.parse()?,
                 "max_waiting_reads" => settings.max_waiting_reads = value.parse()?,
                 other => return Err(format!("no setting is called '{other}'").into()),
             }
@@ -140,9 +146,13 @@ impl Cluster {
         let term = args.take_key("term").ok_or("in which term?")?.parse()?;
         let vote = args.take_key("vote").map(str::parse).transpose()?.map(NodeId);
         let entries = text::parse_entries(args.take_key("log").unwrap_or(""))?;
+        let last = args.take_key("snapshot").map_or(Ok(LogId::ZERO), text::parse_log_id)?;
+        let data = Bytes::copy_from_slice(args.take_key("data").unwrap_or("").as_bytes());
         let member = self.member(id)?;
         let now = member.now;
-        *member = Member::new(member.config.clone(), Disk { hard_state: HardState { term, vote }, entries });
+        let hard_state = HardState { term, vote };
+        let disk = Disk { hard_state, snapshot: Snapshot { last, data }, entries, ..Disk::default() };
+        *member = Member::new(member.config.clone(), disk);
         member.tick(now);
         self.carry_out(id)
     }
@@ -212,6 +222,29 @@ impl Cluster {
         let id = self.id(args)?;
         let number = args.next_pos().ok_or("which read?")?.parse()?;
         self.member(id)?.node.read(number)?;
+        self.carry_out(id)
+    }
+
+    fn compact(&mut self, args: &mut ArgumentConsumer<'_>) -> Result<Vec<String>> {
+        let id = self.id(args)?;
+        let member = self.member(id)?;
+        let at = args.take_key("at").map_or(Ok(member.node.last_applied()), str::parse)?;
+        let mut lines = Vec::new();
+        if !member.compact(at, false) {
+            lines.push(format!("{id} does not compact"));
+        }
+        lines.extend(self.carry_out(id)?);
+        Ok(lines)
+    }
+
+    fn sending(&mut self, what: &str, args: &mut ArgumentConsumer<'_>) -> Result<Vec<String>> {
+        let (id, to) = (self.id(args)?, NodeId(self.id(args)?));
+        let round = args.take_key("round").ok_or("in which round?")?.parse()?;
+        let node = &mut self.member(id)?.node;
+        match what {
+            "failed" => node.snapshot_failed(to, round),
+            _ => node.snapshot_progress(to, round),
+        }
         self.carry_out(id)
     }
 
@@ -357,7 +390,9 @@ impl Cluster {
         let id = self.id(args)?;
         let line = |p: &bowline_raft::PeerStatus| {
             let lost = if p.lost_data { " lost data" } else { "" };
-            format!("{} matched={} heard {} ms ago{lost}", p.id, p.matched, p.since_heard.as_millis())
+            let installing = p.installing.map_or(String::new(), |last| format!(" is sent snapshot {last}"));
+            let heard = p.since_heard.as_millis();
+            format!("{} matched={} heard {heard} ms ago{installing}{lost}", p.id, p.matched)
         };
         Ok(self.member(id)?.node.peers().iter().map(line).collect())
     }

@@ -5,8 +5,8 @@
 use std::error::Error;
 
 use bowline_raft::{
-    AppendEntries, AppendReply, Body, Conflict, Entry, EntryKind, LogId, Message, Node, NodeId, Outcome,
-    Ready, RoleKind,
+    AppendEntries, AppendReply, Body, Conflict, Entry, EntryKind, InstallSnapshot, LogId, Message, Node,
+    NodeId, Outcome, Ready, Restore, RoleKind,
 };
 use bytes::Bytes;
 use goldenscript::ArgumentConsumer;
@@ -43,6 +43,10 @@ pub(crate) fn message(message: &Message) -> String {
                 a.round, a.prev, a.commit
             )
         }
+        Body::InstallSnapshot(i) => {
+            let data = String::from_utf8_lossy(&i.data);
+            format!("InstallSnapshot term={term} round={} last={} data={data:?}", i.round, i.last)
+        }
         Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } }) => {
             format!("AppendReply term={term} round={round} matched={matched}")
         }
@@ -76,12 +80,19 @@ pub(crate) fn effects(id: u64, ready: &Ready) -> Vec<String> {
     if let Some(write) = &ready.write {
         let hard_state =
             write.hard_state.map_or(String::new(), |h| format!(" term={} vote={}", h.term, vote(h.vote)));
+        let snapshot = write.snapshot.as_ref().map_or(String::new(), |s| {
+            let whose = if s.data.is_some() { "installed" } else { "own" };
+            format!(" {whose} snapshot {}", s.last)
+        });
         let listed =
             if write.entries.is_empty() { String::new() } else { format!(" {}", entries(&write.entries)) };
-        lines.push(format!("{id} writes #{}:{hard_state}{listed}", write.seq));
+        lines.push(format!("{id} writes #{}:{hard_state}{snapshot}{listed}", write.seq));
     }
     for envelope in &ready.messages {
         lines.push(format!("{id} -> {}: {}", envelope.to, message(&envelope.message)));
+    }
+    if let Some(Restore { last, data }) = &ready.restore {
+        lines.push(format!("{id} restores {last}: {:?}", String::from_utf8_lossy(data)));
     }
     if !ready.committed.is_empty() {
         lines.push(format!("{id} applies {}", entries(&ready.committed)));
@@ -93,8 +104,11 @@ pub(crate) fn effects(id: u64, ready: &Ready) -> Vec<String> {
 }
 
 pub(crate) fn status(node: &Node) -> String {
+    // A node without a snapshot is not asked about it.
+    let snapshot = Some(node.snapshot()).filter(|&id| id != LogId::ZERO);
+    let snapshot = snapshot.map_or(String::new(), |id| format!(" snapshot={id}"));
     format!(
-        "{} {} term={} vote={} commit={} applied={} durable={} last={}",
+        "{} {} term={} vote={} commit={} applied={} durable={} last={}{snapshot}",
         node.id(),
         role(node.role()),
         node.term(),
@@ -153,6 +167,7 @@ pub(crate) fn parse_message(args: &mut ArgumentConsumer<'_>) -> Result<Message> 
     let mut log_id = |name: &str| args.take_key(name).map(parse_log_id).transpose();
     let (last, prev, conflict) = (log_id("last")?, log_id("prev")?, log_id("conflict")?);
     let listed = parse_entries(args.take_key("entries").unwrap_or(""))?;
+    let data = Bytes::copy_from_slice(args.take_key("data").unwrap_or("").as_bytes());
     let last = last.unwrap_or(LogId::ZERO);
     let body = match kind {
         "PreVote" => Body::PreVote { last },
@@ -163,6 +178,7 @@ pub(crate) fn parse_message(args: &mut ArgumentConsumer<'_>) -> Result<Message> 
             let prev = prev.unwrap_or(LogId::ZERO);
             Body::AppendEntries(AppendEntries { round, prev, entries: listed, commit })
         }
+        "InstallSnapshot" => Body::InstallSnapshot(InstallSnapshot { round, last, data }),
         "Accepted" => Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } }),
         "Refused" => {
             let conflict = Conflict {

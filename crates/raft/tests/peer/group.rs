@@ -121,11 +121,14 @@ impl Group {
                 self.peers[to].reply(call, reply);
             }
             Effect::Apply(ApplyMsg::Command { index, command }) => self.applied[at].push((index, command)),
+            Effect::Apply(ApplyMsg::Snapshot { index, snapshot, .. }) => {
+                self.applied[at].push((index, snapshot));
+            }
         }
     }
 
     fn finish(&mut self, at: usize, save: Save) {
-        self.persisters[at].save(save.state, Bytes::new());
+        self.persisters[at].save(save.state, save.snapshot);
         self.peers[at].saved(save.seq);
     }
 }

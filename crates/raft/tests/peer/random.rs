@@ -293,6 +293,7 @@ impl World {
                     self.happened.add("answered later", u64::from(call != self.next_request));
                     self.flying.push(Flying::Reply { to: asked.from, call: asked.call, reply });
                 }
+                Effect::Apply(ApplyMsg::Snapshot { .. }) => panic!("nobody makes snapshots"),
                 Effect::Apply(ApplyMsg::Command { index, command }) => {
                     let server = &mut self.servers[at];
                     assert_eq!(index, server.applied + 1, "server {at} applies out of order");
@@ -367,7 +368,7 @@ impl World {
 
 impl Server {
     fn keep(&mut self, save: &Save) {
-        self.persister.save(save.state.clone(), Bytes::new());
+        self.persister.save(save.state.clone(), save.snapshot.clone());
         self.hard_state = save.change.hard_state.unwrap_or(self.hard_state);
         if let Some(first) = save.change.entries.first() {
             self.entries.truncate(usize::try_from(first.id.index - 1).expect("a small index"));
@@ -394,7 +395,10 @@ impl Server {
                 Outcome::Refused(_) => assert!(reply.term > asked.term && *round == 0),
             },
             Body::PreVoteReply { .. } | Body::VoteReply { granted: false } => {}
-            Body::PreVote { .. } | Body::RequestVote { .. } | Body::AppendEntries(_) => {
+            Body::PreVote { .. }
+            | Body::RequestVote { .. }
+            | Body::AppendEntries(_)
+            | Body::InstallSnapshot(_) => {
                 panic!("a reply that asks: {reply:?}");
             }
         }

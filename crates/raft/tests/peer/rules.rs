@@ -327,8 +327,12 @@ fn a_call_that_never_ends_does_not_keep_the_next_one_from_being_made() {
 
 #[test]
 fn calls_that_never_end_are_forgotten_when_they_are_too_many() {
-    let node =
-        Node::new(Config::new(NodeId(1), (1..=3).map(NodeId).collect(), 1), HardState::default(), vec![]);
+    let node = Node::new(
+        Config::new(NodeId(1), (1..=3).map(NodeId).collect(), 1),
+        HardState::default(),
+        LogId::ZERO,
+        vec![],
+    );
     let mut calls = Calls::new();
     for round in 1..=10_000 {
         let envelope = Envelope { to: NodeId(2), message: append(1, round, LogId::ZERO, &[]) };

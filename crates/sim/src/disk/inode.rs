@@ -24,10 +24,12 @@ pub(super) enum Change {
 
 /// How much of what was pending a power loss keeps.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Keep {
+pub enum Keep {
+    /// All is lost.
     Nothing,
+    /// All is there.
     Everything,
-    /// Each sector with this probability.
+    /// Each sector, or name, with this probability.
     Some(f64),
 }
 

@@ -5,8 +5,7 @@
 //! being made when it went down: all of that write or nothing. And it must never take more of its log for
 //! durable than the ledger has.
 
-use bowline_raft::{Entry, HardState, Index, LogId, Node, NodeId, Write};
-use bowline_storage::RecoveredGroup;
+use bowline_raft::{Entry, HardState, Index, LogId, Node, NodeId, SnapshotWrite, Write};
 
 use super::{Verdict, ensure, place};
 
@@ -14,25 +13,36 @@ use super::{Verdict, ensure, place};
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     hard_state: HardState,
+    /// What stands before the first entry: all up to here is in a snapshot.
+    snapshot: LogId,
     entries: Vec<Entry>,
     /// Being written.
     in_flight: Vec<Write>,
 }
 
 impl Ledger {
+    /// A disk on which nothing is being written.
+    pub fn new(hard_state: HardState, snapshot: LogId, entries: Vec<Entry>) -> Self {
+        Self { hard_state, snapshot, entries, in_flight: Vec::new() }
+    }
+
     /// Term and vote.
     pub fn hard_state(&self) -> HardState {
         self.hard_state
     }
 
-    /// The log.
+    /// The log, from behind the snapshot on.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The entry at that index, by its name.
-    pub fn id_at(&self, index: Index) -> Option<LogId> {
-        self.entries.get(place(index)).map(|entry| entry.id)
+    /// Whether it has this entry, or a snapshot with all that is committed up to there.
+    pub fn has(&self, id: LogId) -> bool {
+        id.index <= self.snapshot.index || self.entry(id.index).is_some_and(|entry| entry.id == id)
+    }
+
+    fn entry(&self, index: Index) -> Option<&Entry> {
+        self.entries.get(place(index.checked_sub(self.snapshot.index)?))
     }
 
     /// These are about to be written, as one write.
@@ -40,60 +50,72 @@ impl Ledger {
         self.in_flight = writes.to_vec();
     }
 
-    /// They are synced. Gives back the index behind which the log is another one than before, and what stood
-    /// there.
-    pub fn synced(&mut self) -> (Index, Vec<LogId>) {
+    /// They are synced. Gives back the entries that were there and are no longer.
+    pub fn synced(&mut self) -> Vec<LogId> {
         let writes = std::mem::take(&mut self.in_flight);
-        let firsts = writes.iter().filter_map(|write| write.entries.first()).map(|entry| entry.id.index - 1);
-        let kept = firsts.fold(self.entries.len() as Index, Index::min);
-        let replaced = self.entries[place(kept + 1)..].iter().map(|entry| entry.id).collect();
+        let mut gone = Vec::new();
         for write in writes {
             self.hard_state = write.hard_state.unwrap_or(self.hard_state);
+            if let Some(SnapshotWrite { last, data }) = write.snapshot {
+                // One of the service's own stands for the entries that it has applied; an installed one for the log.
+                let kept =
+                    if data.is_none() { place(last.index - self.snapshot.index + 1) } else { usize::MAX };
+                let dropped = self.entries.drain(..kept.min(self.entries.len()));
+                gone.extend(dropped.map(|entry| entry.id).filter(|id| id.index > last.index));
+                self.snapshot = last;
+            }
             if let Some(first) = write.entries.first() {
-                self.entries.truncate(place(first.id.index));
+                let kept = place(first.id.index - self.snapshot.index);
+                gone.extend(self.entries.drain(kept.min(self.entries.len())..).map(|entry| entry.id));
                 self.entries.extend(write.entries);
             }
         }
-        (kept, replaced)
+        gone.retain(|id| !self.has(*id));
+        gone
     }
 
-    /// A disk gave this back; it is durable from now on.
-    pub fn recovered(&mut self, id: NodeId, found: &RecoveredGroup) -> Verdict {
+    /// A disk gave this back; it is durable from now on. Gives back the entries that were there and are no longer.
+    pub fn recovered(&mut self, id: NodeId, found: Self) -> (Vec<LogId>, Verdict) {
         let mut one_more = self.clone();
         one_more.synced();
-        let expected = self.is(found) || one_more.is(found);
-        let was = self.summary();
-        *self = Self { hard_state: found.hard_state, entries: found.entries.clone(), in_flight: Vec::new() };
-        ensure(expected, "durability", || {
+        let expected = self.is(&found) || one_more.is(&found);
+        let before = std::mem::replace(self, found);
+        let gone = before.entries.iter().map(|entry| entry.id).filter(|id| !self.has(*id)).collect();
+        let verdict = ensure(expected, "durability", || {
             format!(
-                "node {id} had {was} on its disk, or {} if its last write was whole, and got back {}",
+                "node {id} had {} on its disk, or {} if its last write was whole, and got back {}",
+                before.summary(),
                 one_more.summary(),
                 self.summary()
             )
-        })
+        });
+        (gone, verdict)
     }
 
     /// The node takes no more for durable than is.
     pub fn believed(&self, node: &Node) -> Verdict {
         let durable = node.durable_index();
         let own = node.entry(durable).map(|entry| entry.id);
-        ensure(durable == 0 || own == self.id_at(durable), "durable index", || {
-            format!(
-                "node {} takes {:?} for durable, and its disk has {:?} at {durable}",
-                node.id(),
-                own,
-                self.id_at(durable)
-            )
+        // What the node has dropped, it had applied: then the index alone can be compared.
+        let holds = match own {
+            Some(id) => self.has(id),
+            None => durable <= self.snapshot.index || self.entry(durable).is_some(),
+        };
+        ensure(holds, "durable index", || {
+            let (id, there) = (node.id(), self.entry(durable).map(|entry| entry.id));
+            format!("node {id} takes {durable}, {own:?}, for durable, and its disk has {there:?} there")
         })
     }
 
-    fn is(&self, found: &RecoveredGroup) -> bool {
-        self.hard_state == found.hard_state && self.entries == found.entries
+    fn is(&self, found: &Self) -> bool {
+        (self.hard_state, self.snapshot) == (found.hard_state, found.snapshot)
+            && self.entries == found.entries
     }
 
     fn summary(&self) -> String {
         let HardState { term, vote } = self.hard_state;
-        let last = self.entries.last().map_or(LogId::ZERO, |entry| entry.id);
-        format!("(term {term}, vote {}, last {last})", vote.map_or(0, |id| id.0))
+        let last = self.entries.last().map_or(self.snapshot, |entry| entry.id);
+        let snapshot = self.snapshot;
+        format!("(term {term}, vote {}, snapshot {snapshot}, last {last})", vote.map_or(0, |id| id.0))
     }
 }

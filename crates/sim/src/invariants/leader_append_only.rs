@@ -14,9 +14,11 @@ pub struct LeaderAppendOnly {
 }
 
 impl LeaderAppendOnly {
-    /// A leader, with the log that it has when it is first seen.
-    pub fn elected(&mut self, node: &Node) {
-        let ids = (1..=node.last_log_id().index).map(|index| node.entry(index).expect("in the log").id);
+    /// A leader, with the log that it has when it is first seen; in front of it, what its snapshot stands for.
+    pub fn elected(&mut self, node: &Node, committed: &[Entry]) {
+        let entry = |index| node.entry(index).or_else(|| committed.get(place(index)));
+        let ids = (1..=node.last_log_id().index)
+            .map(|index| entry(index).expect("what is not in the log was committed").id);
         self.logs.insert(node.term(), ids.collect());
     }
 

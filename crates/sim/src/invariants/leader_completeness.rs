@@ -7,9 +7,11 @@ use super::{Verdict, ensure};
 
 /// The node has been elected, and this is what is committed.
 pub fn elected(node: &Node, committed: &[Entry]) -> Verdict {
+    let snapshot = node.snapshot();
     for entry in committed {
         let own = node.entry(entry.id.index).map(|entry| entry.id);
-        ensure(own == Some(entry.id), "leader completeness", || {
+        let in_snapshot = own.is_none() && entry.id.index <= snapshot.index;
+        ensure(in_snapshot || own == Some(entry.id), "leader completeness", || {
             let (id, term) = (node.id(), node.term());
             format!("node {id} leads in term {term} with {own:?} where {} is committed", entry.id)
         })?;

@@ -21,7 +21,7 @@ impl LogMatching {
     /// These entries are now in the node's log.
     pub fn written(&mut self, node: &Node, entries: &[Entry]) -> Verdict {
         let Some(first) = entries.first() else { return Ok(()) };
-        let mut previous = node.entry(first.id.index - 1).map_or(LogId::ZERO, |entry| entry.id);
+        let mut previous = node.entry(first.id.index - 1).map_or(node.snapshot(), |entry| entry.id);
         for entry in entries {
             self.holds(node.id(), previous, entry)?;
             previous = entry.id;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bowline_raft::{Entry, Index, LogId, NodeId};
+use bowline_raft::{Entry, LogId, NodeId};
 
 use super::durability::Ledger;
 use super::{Verdict, ensure, place};
@@ -10,7 +10,7 @@ use super::{Verdict, ensure, place};
 /// These entries have just been committed.
 pub fn committed(new: &[Entry], disks: &BTreeMap<NodeId, Ledger>) -> Verdict {
     for entry in new {
-        let copies = disks.values().filter(|disk| disk.id_at(entry.id.index) == Some(entry.id)).count();
+        let copies = disks.values().filter(|disk| disk.has(entry.id)).count();
         ensure(copies > disks.len() / 2, "on a majority of disks", || {
             format!("{} is committed, and on {copies} of {} disks", entry.id, disks.len())
         })?;
@@ -18,12 +18,12 @@ pub fn committed(new: &[Entry], disks: &BTreeMap<NodeId, Ledger>) -> Verdict {
     Ok(())
 }
 
-/// A disk's log is another one than before behind `kept`; `before` were the entries there.
-pub fn replaced(id: NodeId, kept: Index, before: &[LogId], now: &Ledger, committed: &[Entry]) -> Verdict {
-    for (index, before) in (kept + 1..).zip(before) {
-        let was_committed = committed.get(place(index)).is_some_and(|entry| entry.id == *before);
-        ensure(!was_committed || now.id_at(index) == Some(*before), "committed stays on disk", || {
-            format!("node {id} had the committed entry {before} on its disk, and has it no longer")
+/// These entries were on a disk, and are no longer.
+pub fn gone(id: NodeId, gone: &[LogId], committed: &[Entry]) -> Verdict {
+    for lost in gone {
+        let was_committed = committed.get(place(lost.index)).is_some_and(|entry| entry.id == *lost);
+        ensure(!was_committed, "committed stays on disk", || {
+            format!("node {id} had the committed entry {lost} on its disk, and has it no longer")
         })?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! | property | file |
 //! |---|---|
-//! | at most one leader a term | [`election_safety`] |
+//! | at most one leader a term, elected by a majority | [`election_safety`] |
 //! | a leader only appends | [`leader_append_only`] |
 //! | an index and a term name one entry and all in front of it | [`log_matching`] |
 //! | a leader has all that is committed | [`leader_completeness`] |
@@ -30,7 +30,6 @@ pub mod state_machine_safety;
 use std::collections::BTreeMap;
 
 use bowline_raft::{Entry, Envelope, Index, LogId, Node, NodeId, RoleKind, Write};
-use bowline_storage::RecoveredGroup;
 
 use applying::Applying;
 use durability::Ledger;
@@ -96,17 +95,16 @@ impl Invariants {
     }
 
     /// A disk gave this back.
-    pub fn recovered(&mut self, id: NodeId, found: &RecoveredGroup) {
-        let before: Vec<LogId> = self.ledgers[&id].entries().iter().map(|entry| entry.id).collect();
-        let verdict = self.ledger(id).recovered(id, found);
+    pub fn recovered(&mut self, id: NodeId, found: Ledger) {
+        let (gone, verdict) = self.ledger(id).recovered(id, found);
         self.note(verdict);
-        self.disk_changed(id, 0, &before);
+        self.disk_changed(id, &gone);
     }
 
     /// A node has started with what its disk gave back.
     pub fn started(&mut self, node: &Node) {
         self.lives.insert(node.id(), Monotony::begin(node));
-        self.state_machines.insert(node.id(), Applying::default());
+        self.state_machines.insert(node.id(), Applying::begin(node.snapshot()));
     }
 
     /// A node has taken an input, and these entries are now in its log, and to be written.
@@ -135,6 +133,15 @@ impl Invariants {
         self.note(verdict);
     }
 
+    /// A node puts a snapshot into the place of its state.
+    pub fn restored(&mut self, id: NodeId, last: LogId) {
+        let verdict = self.state_machine_safety.restored(id, last);
+        self.note(verdict);
+        let state_machine = self.state_machines.get_mut(&id).expect("it was started");
+        let verdict = state_machine.restored(id, last, &self.ledgers[&id]);
+        self.note(verdict);
+    }
+
     /// A node's watermarks may have moved.
     fn moved(&mut self, node: &Node) {
         let id = node.id();
@@ -156,7 +163,9 @@ impl Invariants {
         let (id, term) = (node.id(), node.term());
         match self.election_safety.leads(id, term) {
             Ok(true) => {
-                self.leader_append_only.elected(node);
+                let verdict = self.election_safety.elected(id, term, self.ledgers.len());
+                self.note(verdict);
+                self.leader_append_only.elected(node, self.state_machine_safety.committed());
                 let verdict = leader_completeness::elected(node, self.committed());
                 self.note(verdict);
             }
@@ -175,14 +184,15 @@ impl Invariants {
 
     /// The sync of what it was writing has returned.
     pub fn synced(&mut self, id: NodeId) {
-        let (kept, replaced) = self.ledger(id).synced();
-        self.durable_truncations += u64::from(!replaced.is_empty());
-        self.disk_changed(id, kept, &replaced);
+        let gone = self.ledger(id).synced();
+        self.durable_truncations += u64::from(!gone.is_empty());
+        self.disk_changed(id, &gone);
     }
 
-    fn disk_changed(&mut self, id: NodeId, kept: Index, before: &[LogId]) {
+    fn disk_changed(&mut self, id: NodeId, gone: &[LogId]) {
         let ledger = &self.ledgers[&id];
-        let stays = majority::replaced(id, kept, before, ledger, self.committed());
+        self.election_safety.durable(id, ledger.hard_state());
+        let stays = majority::gone(id, gone, self.committed());
         let told = self.promises[&id].kept(id, ledger);
         self.note(stays);
         self.note(told);
@@ -205,11 +215,6 @@ impl Invariants {
     /// All that was ever committed.
     pub fn committed(&self) -> &[Entry] {
         self.state_machine_safety.committed()
-    }
-
-    /// What that node's disk must hold.
-    pub fn ledger_of(&self, id: NodeId) -> &Ledger {
-        &self.ledgers[&id]
     }
 
     /// How many leaders there were.

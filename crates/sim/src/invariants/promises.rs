@@ -65,7 +65,7 @@ impl Promises {
     fn held_by(&self, ledger: &Ledger) -> bool {
         let durable = ledger.hard_state();
         let vote = self.vote.is_none() || durable.vote == self.vote;
-        let matched = self.matched.is_none_or(|matched| ledger.id_at(matched.index) == Some(matched));
+        let matched = self.matched.is_none_or(|matched| ledger.has(matched));
         durable.term > self.term || (durable.term == self.term && vote && matched)
     }
 }

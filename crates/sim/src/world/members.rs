@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use bowline_raft::{Alarm, Body, Entry, Message, NodeId, Outcome, Ready, RoleKind};
+use bowline_raft::{Alarm, Body, Entry, LogId, Message, NodeId, Outcome, Ready, RoleKind};
 use bowline_storage::WalError;
 use rand::RngExt;
 
 use super::chaos::APPLIED_LATE;
 use super::{Event, World};
+use crate::invariants::durability::Ledger;
 use crate::network::Passage;
 use crate::process::{Crash, Failure};
 use crate::random::{derive, up_to};
@@ -28,7 +29,7 @@ impl World {
             Ok(recovered) => recovered,
             Err(error) => return self.log_failed(at, &error, "stopped in recovery"),
         };
-        self.invariants.recovered(id, &found);
+        self.invariants.recovered(id, Ledger::new(found.hard_state, LogId::ZERO, found.entries.clone()));
         let machine = &mut self.machines[at];
         let seed = derive(self.seed, "elections", machine.life);
         let node = machine.start(self.weather.node_config(id, &self.ids, seed), wal, found);
@@ -111,6 +112,7 @@ impl World {
                 self.violated("nobody lost data", format!("node {id}: {alarm}"));
             }
         }
+        assert!(ready.restore.is_none(), "a snapshot to restore, and nobody here makes one");
         self.hand_over(at, ready.committed);
         let process = self.machines[at].process.as_mut().expect("it had a pass");
         assert!(!process.node.has_more_to_apply(), "one pass has room for all that there is here");
@@ -247,6 +249,9 @@ fn describe(from: NodeId, message: &Message) -> String {
         Body::AppendEntries(append) => {
             let (prev, count, commit) = (append.prev, append.entries.len(), append.commit);
             format!("{from}: AppendEntries term {term}, {count} behind {prev}, commit {commit}")
+        }
+        Body::InstallSnapshot(install) => {
+            format!("{from}: InstallSnapshot term {term}, up to {}", install.last)
         }
         Body::AppendReply(reply) => match reply.outcome {
             Outcome::Accepted { matched } => format!("{from}: AppendReply term {term}, matched {matched}"),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use bowline_raft::LogId;
+
 use super::{CHAOS, Event, World};
+use crate::invariants::durability::Ledger;
 use crate::process::Crash;
 
 /// So soon after the last fault all must be well again.
@@ -86,7 +89,8 @@ impl World {
             self.machines[at].crash(Crash::PowerLoss);
             match self.machines[at].recover() {
                 Ok((_, found)) => {
-                    self.invariants.recovered(id, &found);
+                    self.invariants
+                        .recovered(id, Ledger::new(found.hard_state, LogId::ZERO, found.entries.clone()));
                     let verdict = self.clients.check(&found.entries);
                     self.invariants.note(verdict);
                 }

@@ -83,13 +83,13 @@ fn flip_every_bit(Closed { disk, script, last_file, last_write }: &Closed) {
             disk.flip(&name, offset, bit);
             let in_last = name == *last_file && last_write.contains(&offset);
             match open(&disk) {
-                Ok(Recovered { groups, torn_tail: Some(tail) }) => {
+                Ok(Recovered { groups, torn_tail: Some(tail), .. }) => {
                     assert!(in_last, "{name} {offset}.{bit} is not in the last write, and was cut off");
                     assert_eq!((&groups, &tail.file), (before, last_file));
                     assert!(tail.to_string().starts_with("torn tail: "), "{tail}");
                     torn += 1;
                 }
-                Ok(Recovered { groups, torn_tail: None }) => {
+                Ok(Recovered { groups, torn_tail: None, .. }) => {
                     panic!("{name} {offset}.{bit}: not noticed, equal: {}", groups == *all);
                 }
                 Err(WalError::Corrupt { file, offset: at, .. }) => {
@@ -119,7 +119,7 @@ fn a_flip_in_the_last_write_is_refused_once_a_marker_follows() {
     let mut wal = Wal::create(disk.clone(), config(SEGMENT)).expect("made");
     let offset = usize::try_from(wal.total_bytes()).expect("small") + 40;
     let hard_state = Some(HardState { term: 3, vote: Some(NodeId(2)) });
-    let write = Write { seq: 1, hard_state, entries: Vec::new() };
+    let write = Write { seq: 1, hard_state, snapshot: None, entries: Vec::new() };
     wal.append(&[(GroupId(1), &write)]).and_then(|()| wal.sync()).expect("nothing goes wrong");
     let [name] = &names(&disk)[..] else { panic!("one segment") };
 
@@ -152,7 +152,12 @@ fn a_flip_where_recovery_began_a_segment_is_refused_once_a_write_follows() {
     let name = names(&disk).pop().expect("a file");
     let beginning = contents(&disk, &name).iter().rposition(|byte| *byte != 0).expect("something") + 1;
     // The segment before still has its first write. What is new is the one behind, and it was acknowledged.
-    let vote = Write { seq: 9, hard_state: Some(HardState { term: 99, vote: None }), entries: Vec::new() };
+    let vote = Write {
+        seq: 9,
+        hard_state: Some(HardState { term: 99, vote: None }),
+        snapshot: None,
+        entries: Vec::new(),
+    };
     wal.append(&[(GroupId(1), &vote)]).and_then(|()| wal.sync()).expect("nothing goes wrong");
     assert_ne!(open(&disk.fork(0)).expect("opens"), recovered);
     for (offset, bit) in (0..beginning).flat_map(|offset| (0..8).map(move |bit| (offset, bit))) {
@@ -174,7 +179,7 @@ fn a_log_that_is_cut_ends_there_and_says_so() {
         let disk = disk.fork(0);
         disk.open(&last_file).expect("open").truncate(cut as u64).expect("cut");
         match open(&disk) {
-            Ok(Recovered { groups, torn_tail }) => {
+            Ok(Recovered { groups, torn_tail, .. }) => {
                 // Without a single byte it is a file that nothing has been written to yet.
                 assert!(torn_tail.is_some() || cut == 0, "cut at {cut} was not noticed");
                 let state =

@@ -46,8 +46,10 @@ impl Script {
             let mut groups = script.states.last().expect("one at least").clone();
             let mut batch = Batch::new();
             for _ in 0..random.random_range(0..4) {
-                let write =
-                    (GroupId(random.random_range(1..4)), Write { seq: 0, hard_state: None, entries: vec![] });
+                let write = (
+                    GroupId(random.random_range(1..4)),
+                    Write { seq: 0, hard_state: None, snapshot: None, entries: vec![] },
+                );
                 let write = fill(write, &groups, &mut random, large);
                 apply(&mut groups, &write);
                 batch.push(write);

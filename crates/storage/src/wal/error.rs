@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::snapshot::SnapshotError;
+
 /// Why the log could not be made, opened or written.
 #[derive(Debug, thiserror::Error)]
 pub enum WalError {
@@ -106,13 +108,18 @@ pub enum WalError {
         directory: String,
     },
     /// There should be no log yet, and there is one.
-    #[error("{directory}: {file} holds a log already, which a new one would replace; open it instead")]
+    #[error(
+        "{directory}: {file} holds a log or a snapshot already, which a new log would replace; open it instead"
+    )]
     AlreadyThere {
         /// The log's directory.
         directory: String,
-        /// A segment with something in it.
+        /// A segment with something in it, or a snapshot.
         file: String,
     },
+    /// A snapshot that the log names or is to name.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 /// The log ended in a write that was not whole. It was cut off: a write that is not whole was never

@@ -4,7 +4,7 @@ use std::io;
 
 use super::format::{GroupStates, SegmentHeader};
 use super::{WalConfig, WalError};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_full};
 
 /// Zeros are written and synced so many at a time: a few milliseconds, during which no write can start.
 pub(super) const FILL_SLICE: usize = 1 << 20;
@@ -193,8 +193,4 @@ impl<D: Disk> Files<D> {
             Err(error) => self.io(&name, "open", Err(error)),
         }
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

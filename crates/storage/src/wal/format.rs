@@ -15,12 +15,17 @@
 //!   64  groups                       4         record
 //!   68  zero                         4            0  group                      8
 //!   72  for each group: group 8, term 8,          8  term                       8
-//!       vote 8, snapshot index 8,                16  index, or vote             8
-//!       last index 8                             24  length of the payload      4
+//!       vote 8, index and term of the            16  index, or vote             8
+//!       snapshot 8 and 8, last index 8           24  length of the payload      4
 //!    .  CRC32C of all of it          4           28  kind                       1
 //!    .  zero                         4           29  zero                       3
 //!                                                32  payload, zeros up to a multiple of 8
 //! ```
+//!
+//! Format 1 is the same without the snapshot's term, and its snapshot's index is always 0. Every segment has its own
+//! format: those of format 1 are read, and format 2 is written. In every version the header begins with magic,
+//! version and length, has directory and segment in their places, and ends with its checksum: so a newer
+//! segment is told from a broken one.
 //!
 //! The checksums are seeded with the directory's and the segment's id. So the bytes of another segment are
 //! not taken for this one's, whether they are left over in a file that is used again or copied in by hand;
@@ -31,32 +36,38 @@
 
 use std::collections::BTreeMap;
 
-use bowline_raft::{Entry, EntryKind, GroupId, HardState, Index, LogId, NodeId, Write};
+use bowline_raft::{Entry, EntryKind, GroupId, HardState, Index, LogId, NodeId, SnapshotWrite, Write};
 use bytes::Bytes;
 
 use crate::identity::DirectoryId;
 
-/// The version that this code writes, and the only one that it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The version that this code writes.
+pub(super) const FORMAT: u32 = 2;
+/// The version before there were snapshots, which it reads too.
+const FORMAT_WITHOUT_SNAPSHOTS: u32 = 1;
 
 pub(super) const WRITE_HEADER: usize = 32;
 const RECORD_HEADER: usize = 32;
 const SEGMENT_HEADER: usize = 72;
-const GROUP_STATE: usize = 40;
+const GROUP_STATE: usize = 48;
+const GROUP_STATE_WITHOUT_SNAPSHOTS: usize = 40;
 /// More groups than any node has; a longer header is a broken one.
 const MAX_GROUPS: usize = 1 << 16;
+const MAX_NEWER_HEADER: usize = 64 << 20;
 
 const MAGIC: &[u8; 8] = b"BOWLWAL\0";
 const FLAG_FIRST: u32 = 1;
 /// Record kinds from here on are the log's own; those below are the kinds of entries.
 const KIND_HARD_STATE: u8 = 0x80;
+const KIND_COMPACTED: u8 = 0x81;
+const KIND_INSTALLED: u8 = 0x82;
 
 /// What a segment's header says of a group, as it was before the segment's first write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct GroupState {
     pub(super) hard_state: HardState,
     /// Entries up to here are in a snapshot, not in the log.
-    pub(super) snapshot_index: Index,
+    pub(super) snapshot: LogId,
     /// The last entry.
     pub(super) last_index: Index,
 }
@@ -119,16 +130,17 @@ impl SegmentHeader {
         {
             return Err(NoHeader::Broken);
         }
-        if version != FORMAT {
+        if version > FORMAT {
             return Err(NoHeader::Version(version));
         }
+        let groups = &whole[SEGMENT_HEADER..groups_end];
         let header = Self {
             cluster: u64_at(whole, 16),
             directory: DirectoryId(u128_at(whole, 24)),
             segment: u64_at(whole, 40),
             first_write: u64_at(whole, 48),
             filled_bytes: u64_at(whole, 56),
-            groups: whole[SEGMENT_HEADER..groups_end].chunks_exact(GROUP_STATE).map(decode_group).collect(),
+            groups: groups.chunks_exact(group_state_bytes(version)).map(decode_group).collect(),
         };
         if own_seed != seed {
             return Err(NoHeader::Foreign(Box::new(header)));
@@ -139,9 +151,15 @@ impl SegmentHeader {
     /// How long the header is that begins there, if one does.
     pub(super) fn length(bytes: &[u8]) -> Option<usize> {
         let fixed = bytes.get(..SEGMENT_HEADER)?;
-        let (length, groups) = (u32_at(fixed, 12) as usize, u32_at(fixed, 64) as usize);
-        let fits = groups <= MAX_GROUPS && length == SEGMENT_HEADER + groups * GROUP_STATE + 8;
-        (&fixed[..8] == MAGIC && fits && u32_at(fixed, 68) == 0).then_some(length)
+        let (version, length, groups) =
+            (u32_at(fixed, 8), u32_at(fixed, 12) as usize, u32_at(fixed, 64) as usize);
+        let fits = match version {
+            0 => false,
+            // What a newer one holds is not known here, only where its checksum is.
+            newer if newer > FORMAT => (SEGMENT_HEADER + 8..=MAX_NEWER_HEADER).contains(&length),
+            _ => groups <= MAX_GROUPS && length == SEGMENT_HEADER + groups * group_state_bytes(version) + 8,
+        };
+        (&fixed[..8] == MAGIC && fits && length.is_multiple_of(8) && u32_at(fixed, 68) == 0).then_some(length)
     }
 
     /// How many bytes [`length`](Self::length) looks at.
@@ -162,8 +180,9 @@ impl SegmentHeader {
         out.extend_from_slice(&u32::try_from(self.groups.len()).expect("few groups").to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         for (group, state) in &self.groups {
-            let HardState { term, vote } = state.hard_state;
-            for number in [group.0, term, vote_number(vote), state.snapshot_index, state.last_index] {
+            let GroupState { hard_state: HardState { term, vote }, snapshot, last_index } = *state;
+            let numbers = [group.0, term, vote_number(vote), snapshot.index, snapshot.term, last_index];
+            for number in numbers {
                 out.extend_from_slice(&number.to_le_bytes());
             }
         }
@@ -190,10 +209,17 @@ fn u128_at(bytes: &[u8], at: usize) -> u128 {
     u128::from_le_bytes(bytes[at..at + 16].try_into().expect("16 bytes"))
 }
 
+fn group_state_bytes(version: u32) -> usize {
+    if version == FORMAT_WITHOUT_SNAPSHOTS { GROUP_STATE_WITHOUT_SNAPSHOTS } else { GROUP_STATE }
+}
+
 fn decode_group(bytes: &[u8]) -> (GroupId, GroupState) {
     let hard_state = HardState { term: u64_at(bytes, 8), vote: vote_of(u64_at(bytes, 16)) };
-    let state = GroupState { hard_state, snapshot_index: u64_at(bytes, 24), last_index: u64_at(bytes, 32) };
-    (GroupId(u64_at(bytes, 0)), state)
+    let (snapshot, last_index) = match bytes.len() {
+        GROUP_STATE_WITHOUT_SNAPSHOTS => (LogId::new(0, u64_at(bytes, 24)), u64_at(bytes, 32)),
+        _ => (LogId::new(u64_at(bytes, 32), u64_at(bytes, 24)), u64_at(bytes, 40)),
+    };
+    (GroupId(u64_at(bytes, 0)), GroupState { hard_state, snapshot, last_index })
 }
 
 impl WriteHeader {
@@ -241,6 +267,10 @@ pub(super) fn encode_records(out: &mut Vec<u8>, group: GroupId, write: &Write) {
     if let Some(HardState { term, vote }) = write.hard_state {
         encode_record(out, group, KIND_HARD_STATE, term, vote_number(vote), &[]);
     }
+    if let Some(SnapshotWrite { last, data }) = &write.snapshot {
+        let kind = if data.is_none() { KIND_COMPACTED } else { KIND_INSTALLED };
+        encode_record(out, group, kind, last.term, last.index, &[]);
+    }
     for entry in &write.entries {
         encode_record(out, group, entry.kind as u8, entry.id.term, entry.id.index, &entry.payload);
     }
@@ -259,11 +289,15 @@ fn encode_record(out: &mut Vec<u8>, group: GroupId, kind: u8, term: u64, index: 
     out.resize(out.len().next_multiple_of(8), 0);
 }
 
-/// One record read back.
+/// What a record says of its group.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Record {
-    HardState(GroupId, HardState),
-    Entry(GroupId, Entry),
+    HardState(HardState),
+    /// The entries up to this one are in a snapshot, and those behind it stay.
+    Compacted(LogId),
+    /// A snapshot up to this entry stands in place of the whole log.
+    Installed(LogId),
+    Entry(Entry),
 }
 
 /// Why the records of a write whose checksum holds cannot be read.
@@ -276,7 +310,7 @@ pub(super) enum BadRecord {
 }
 
 /// The records of a write's body, one after another; each payload in memory of its own.
-pub(super) fn decode_records(mut body: &[u8]) -> impl Iterator<Item = Result<Record, BadRecord>> {
+pub(super) fn decode_records(mut body: &[u8]) -> impl Iterator<Item = Result<(GroupId, Record), BadRecord>> {
     std::iter::from_fn(move || {
         if body.is_empty() {
             return None;
@@ -292,13 +326,15 @@ pub(super) fn decode_records(mut body: &[u8]) -> impl Iterator<Item = Result<Rec
             return Some(Err(BadRecord::Length));
         };
         let record = match kind {
-            KIND_HARD_STATE => Ok(Record::HardState(group, HardState { term, vote: vote_of(number) })),
+            KIND_HARD_STATE => Ok(Record::HardState(HardState { term, vote: vote_of(number) })),
+            KIND_COMPACTED => Ok(Record::Compacted(LogId::new(term, number))),
+            KIND_INSTALLED => Ok(Record::Installed(LogId::new(term, number))),
             _ => EntryKind::from_u8(kind).ok_or(BadRecord::Kind(kind)).map(|kind| {
                 let payload = Bytes::copy_from_slice(payload);
-                Record::Entry(group, Entry { id: LogId::new(term, number), kind, payload })
+                Record::Entry(Entry { id: LogId::new(term, number), kind, payload })
             }),
         };
         body = &body[(RECORD_HEADER + length).next_multiple_of(8).min(body.len())..];
-        Some(record)
+        Some(record.map(|record| (group, record)))
     })
 }

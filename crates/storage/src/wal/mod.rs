@@ -43,20 +43,26 @@
 //! A write is never split. One that is longer than what is left goes into the next segment, and the first
 //! write of a segment may be as long as it likes: the file grows by what is missing.
 
+mod adopt;
 mod error;
 mod files;
 mod format;
+mod group;
+mod older;
 mod recover;
+mod replay;
 
 use std::collections::BTreeMap;
 
-use bowline_raft::{Entry, GroupId, HardState, Index, Write};
+use bowline_raft::{Entry, GroupId, HardState, LogId, SnapshotWrite, Write};
 
 use crate::disk::Disk;
 use crate::identity::DirectoryId;
+use crate::snapshot::{self, UnusableSnapshot};
 pub use error::{TornTail, WalError};
 use files::{Active, FILL_SLICE, Files, Next, segment_name};
 use format::{GroupState, GroupStates};
+use older::OlderSegments;
 
 /// What the log must know of the node that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +87,9 @@ impl WalConfig {
 pub struct RecoveredGroup {
     /// Term and vote.
     pub hard_state: HardState,
-    /// The entries up to this one are in a snapshot; 0 as long as there are none.
-    pub snapshot_index: Index,
-    /// The entries from `snapshot_index + 1` on, without gaps.
+    /// The entries up to this one are in the snapshot of that name; [`LogId::ZERO`] as long as there is none.
+    pub snapshot: LogId,
+    /// The entries behind it, without gaps.
     pub entries: Vec<Entry>,
 }
 
@@ -94,6 +100,8 @@ pub struct Recovered {
     pub groups: BTreeMap<GroupId, RecoveredGroup>,
     /// The log ended in a write that was not whole: worth a line to the operator.
     pub torn_tail: Option<TornTail>,
+    /// Snapshots newer than what the log names, and damaged: worth a line each.
+    pub unusable_snapshots: Vec<UnusableSnapshot>,
 }
 
 /// The log, open to write.
@@ -110,8 +118,12 @@ pub struct Wal<D: Disk> {
     buffer: Vec<u8>,
     /// The last write has not been synced.
     unsynced: bool,
-    /// Bytes of headers and writes in the segments before the active one.
-    older_bytes: u64,
+    /// The segments before the active one.
+    older: OlderSegments,
+    /// The last write that named a snapshot.
+    last_naming: u64,
+    /// There may be files that a snapshot has replaced.
+    replaced: bool,
 }
 
 /// The buffer is given back when one write made it larger than this.
@@ -123,10 +135,14 @@ impl<D: Disk> Wal<D> {
     pub fn create(disk: D, config: WalConfig) -> Result<Self, WalError> {
         let mut files = Files::new(disk, config);
         let leftovers = recover::unfinished(&files)?;
+        if let Some((group, last)) = snapshot::finished(&files.disk)?.first() {
+            let file = snapshot::file_name(*group, *last);
+            return Err(WalError::AlreadyThere { directory: files.disk.location(), file });
+        }
         let segment = leftovers.last().map_or(1, |last| last + 1);
         files.remove(&leftovers)?;
         let next = files.begin_fill(segment)?;
-        let mut wal = Self::begin(files, next, 1, GroupStates::new(), 0)?;
+        let mut wal = Self::begin(files, next, 1, GroupStates::new(), OlderSegments::default())?;
         wal.append_marker()?;
         wal.sync()?;
         Ok(wal)
@@ -138,16 +154,25 @@ impl<D: Disk> Wal<D> {
         let found = recover::recover(&files)?;
         // First, so that their room is free for the new segment.
         files.remove(&found.not_there)?;
+        let named = |group| found.recovered.groups.get(&group).map_or(LogId::ZERO, |group| group.snapshot);
+        snapshot::remove_unfinished(&files.disk, named)?;
         let next = match found.next_filled {
             Some(filled) => files.resume_fill(found.next_segment, filled)?,
             None => files.begin_fill(found.next_segment)?,
         };
-        let mut wal = Self::begin(files, next, found.last_write, found.before_last, found.bytes)?;
+        let mut wal = Self::begin(files, next, found.last_write, found.before_last, found.older)?;
         format::begin_write(&mut wal.buffer);
         wal.buffer.extend_from_slice(&found.last_body);
         wal.write_out()?;
         wal.sync()?;
-        wal.groups = recover::states(&found.recovered.groups);
+        wal.groups = found.groups;
+        // What is read back may be the last that names its snapshot.
+        (wal.last_naming, wal.replaced) = (found.last_write, true);
+        if !found.adopted.is_empty() {
+            let writes: Vec<_> = found.adopted.iter().map(|(group, write)| (*group, write)).collect();
+            wal.append(&writes)?;
+            wal.sync()?;
+        }
         wal.files.remove(&found.superseded)?;
         wal.files.trim(found.trim)?;
         Ok((wal, found.recovered))
@@ -156,17 +181,27 @@ impl<D: Disk> Wal<D> {
     /// Puts everything in `writes` into the log as one write, in their order. Not durable before
     /// [`sync`](Self::sync) has returned.
     ///
+    /// A snapshot that they name must be there, finished; whether it was installed is told by
+    /// [`SnapshotWrite::data`](bowline_raft::SnapshotWrite::data), whose bytes do not go into the log. Otherwise
+    /// [`WalError::Snapshot`], and nothing was written.
+    ///
     /// # Panics
     ///
     /// If the write before has not been synced, or entries do not follow what the log has of their group.
     pub fn append(&mut self, writes: &[(GroupId, &Write)]) -> Result<(), WalError> {
+        for (group, write) in writes {
+            if let Some(named) = &write.snapshot {
+                snapshot::check(&self.files.disk, self.files.config.cluster, *group, named.last)?;
+                (self.last_naming, self.replaced) = (self.next_write, true);
+            }
+        }
         format::begin_write(&mut self.buffer);
         for (group, write) in writes {
             format::encode_records(&mut self.buffer, *group, write);
         }
         self.make_room()?;
         for (group, write) in writes {
-            note(&mut self.groups, *group, write);
+            note(&mut self.groups, &mut self.older, *group, write);
         }
         self.write_out()
     }
@@ -183,6 +218,51 @@ impl<D: Disk> Wal<D> {
         if self.unsynced {
             self.files.sync(&self.active.file, &segment_name(self.active.segment))?;
             self.unsynced = false;
+        }
+        Ok(())
+    }
+
+    /// Removes one of the files that snapshots have replaced: segments of the log that are covered by the snapshot
+    /// of every group, the oldest first, then older snapshots, finished or in part. True while there may be more to do. To be called when
+    /// there is nothing else to do, between a sync and the next write, once the snapshots that
+    /// [`open`](Self::open) named have been read.
+    ///
+    /// If the last write is the one that names a snapshot, this adds the empty write first, and syncs it: a bit that
+    /// flips in the very last write takes it away, and then what it has replaced would be needed.
+    ///
+    /// # Panics
+    ///
+    /// If the write before has not been synced.
+    pub fn remove_replaced(&mut self) -> Result<bool, WalError> {
+        self.files.check()?;
+        assert!(!self.unsynced, "write {} is not durable yet", self.next_write - 1);
+        if !self.replaced {
+            return Ok(false);
+        }
+        if let Some(segment) = self.older.covered(&self.groups) {
+            self.follow_naming()?;
+            self.files.remove(&[segment])?;
+            // One at a time: what is left has no gaps, whatever a crash leaves.
+            self.files.sync_dir()?;
+            self.older.pop();
+            return Ok(true);
+        }
+        let groups = &self.groups;
+        let named = |group| groups.get(&group).map_or(LogId::ZERO, |state| state.snapshot);
+        if let Some(file) = snapshot::replaced(&self.files.disk, named)? {
+            self.follow_naming()?;
+            snapshot::remove(&self.files.disk, file)?;
+            return Ok(true);
+        }
+        self.replaced = false;
+        Ok(false)
+    }
+
+    /// Sees to it that the write that names a snapshot is not the last one.
+    fn follow_naming(&mut self) -> Result<(), WalError> {
+        if self.next_write - 1 == self.last_naming {
+            self.append_marker()?;
+            self.sync()?;
         }
         Ok(())
     }
@@ -229,7 +309,7 @@ impl<D: Disk> Wal<D> {
 
     /// How long the log is, in bytes, without the zeros that wait to be overwritten.
     pub fn total_bytes(&self) -> u64 {
-        self.older_bytes + self.active.position
+        self.older.bytes() + self.active.position
     }
 
     /// Starts a log in a segment of its own, with its name durable and its header written.
@@ -238,7 +318,7 @@ impl<D: Disk> Wal<D> {
         mut next: Next<D::File>,
         next_write: u64,
         groups: GroupStates,
-        older_bytes: u64,
+        older: OlderSegments,
     ) -> Result<Self, WalError> {
         files.fill(&mut next, u64::MAX)?;
         let active = files.begin_segment(next, next_write, &groups)?;
@@ -250,7 +330,9 @@ impl<D: Disk> Wal<D> {
             groups,
             buffer: Vec::new(),
             unsynced: false,
-            older_bytes,
+            older,
+            last_naming: 0,
+            replaced: false,
         })
     }
 
@@ -277,9 +359,9 @@ impl<D: Disk> Wal<D> {
         }
         self.prepare(u64::MAX)?;
         let next = self.next.take().expect("just prepared");
-        let used = self.active.position;
+        let (full, used) = (self.active.segment, self.active.position);
         self.active = self.files.begin_segment(next, self.next_write, &self.groups)?;
-        self.older_bytes += used;
+        self.older.push(full, used, &self.groups);
         Ok(())
     }
 
@@ -301,23 +383,36 @@ impl<D: Disk> Wal<D> {
 }
 
 /// Brings a group's state up to the write that is about to be made.
-fn note(groups: &mut GroupStates, group: GroupId, write: &Write) {
-    if write.hard_state.is_none() && write.entries.is_empty() {
+fn note(groups: &mut GroupStates, older: &mut OlderSegments, group: GroupId, write: &Write) {
+    if write.hard_state.is_none() && write.snapshot.is_none() && write.entries.is_empty() {
         // It leaves no record: recovery will not know the group by it either.
         return;
     }
-    let GroupState { hard_state, snapshot_index, last_index } = groups.entry(group).or_default();
+    let GroupState { hard_state, snapshot, last_index } = groups.entry(group).or_default();
     if let Some(new) = write.hard_state {
         *hard_state = new;
     }
+    if let Some(SnapshotWrite { last, data }) = &write.snapshot {
+        assert!(snapshot.index < last.index, "group {group}: snapshot {last} is not behind {snapshot}");
+        let installed = data.is_some();
+        assert!(
+            installed || last.index <= *last_index,
+            "group {group}: snapshot {last} is behind entry {last_index}"
+        );
+        *snapshot = *last;
+        if installed {
+            *last_index = last.index;
+            older.replaced(group, 1);
+        }
+    }
     let first = write.entries.first().map_or(0, |first| first.id.index);
+    if !write.entries.is_empty() && first <= *last_index {
+        older.replaced(group, first);
+    }
     for (follows, entry) in (first..).zip(&write.entries) {
         let index = entry.id.index;
         assert!(index == follows, "group {group}: entry {index} where {follows} comes next");
-        assert!(
-            *snapshot_index < index,
-            "group {group}: entry {index} is in the snapshot up to {snapshot_index}"
-        );
+        assert!(snapshot.index < index, "group {group}: entry {index} is in the snapshot up to {snapshot}");
         assert!(index <= *last_index + 1, "group {group}: entry {index} behind {last_index} leaves a gap");
         *last_index = index;
     }

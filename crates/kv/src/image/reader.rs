@@ -1,0 +1,358 @@
+//! Builds a state from an image's blocks. It believes nothing that they say.
+
+use std::ops::Range;
+
+use bowline_raft::LogId;
+use bytes::Bytes;
+
+use super::format::{
+    END, ENTRY, HEAD, KEY, LIFE, LONG, PART, PIECE, RECORD, RUN, SAME, VALUE, VERSION, read_key_mark,
+    read_slots,
+};
+use super::{BLOCK_BYTES, Image, ImageError};
+use crate::codec::{DecodeError, Reader};
+use crate::command::{MAX_ARGUMENTS, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::reply::Reply;
+use crate::session::Origin;
+use crate::slot::{SLOT_COUNT, Slots, slot_of};
+use crate::store::{KeyMark, SlotMark};
+
+/// Takes an image's blocks one by one, in their order. The memory that it takes is what the blocks hold, and a
+/// small multiple of it at most, whatever they say.
+pub struct ImageReader {
+    image: Image,
+    place: Place,
+    /// The slots that were noted last and in which keys may be: from that of the last key on.
+    run: Range<usize>,
+    /// The pieces so far of what is too long for one block.
+    pieces: Vec<u8>,
+    /// The long texts of replies.
+    texts: Vec<Bytes>,
+    /// How many blocks there were.
+    blocks: u64,
+}
+
+/// What may come next.
+enum Place {
+    Head,
+    /// Keys of the run, the next run, or, behind the last slot, an origin.
+    Slots,
+    /// The value of this key.
+    Value {
+        key: Vec<u8>,
+        mark: KeyMark,
+    },
+    /// Records of this origin from this number on, or another origin.
+    Records {
+        origin: Origin,
+        from: Option<u64>,
+    },
+    /// Parts of the reply of this record.
+    Parts {
+        origin: Origin,
+        record: OpenRecord,
+    },
+    Nothing,
+    /// There was an error.
+    Failed,
+}
+
+struct OpenRecord {
+    number: u64,
+    slots: Slots,
+    /// The replies of its array so far, and how many there will be. None if its reply is no array.
+    array: Option<(Vec<Reply>, usize)>,
+}
+
+/// What is wrong with an item.
+enum Fault {
+    Malformed(DecodeError),
+    Misplaced(&'static str),
+    NewerFormat(u8),
+}
+
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl ImageReader {
+    /// Nothing has been read. `seed` is [`Store::new`](crate::Store::new)'s, and need not be that of whoever wrote
+    /// the image.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            image: Image::empty(seed),
+            place: Place::Head,
+            run: 0..0,
+            pieces: Vec::new(),
+            texts: Vec::new(),
+            blocks: 0,
+        }
+    }
+
+    /// How many blocks have been taken.
+    pub fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    /// Takes the next block.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError`]. Nothing more can be taken then, and there will be no image.
+    pub fn push(&mut self, block: &[u8]) -> Result<(), ImageError> {
+        let number = self.blocks;
+        self.take_items(block).map_err(|fault| {
+            self.place = Place::Failed;
+            match fault {
+                Fault::Malformed(error) => ImageError::Malformed { block: number, error },
+                Fault::Misplaced(item) => ImageError::Misplaced { block: number, item },
+                Fault::NewerFormat(found) => ImageError::NewerFormat { found, known: VERSION },
+            }
+        })?;
+        self.blocks += 1;
+        Ok(())
+    }
+
+    /// The image, whole.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Incomplete`] if more should have come.
+    pub fn finish(self) -> Result<Image, ImageError> {
+        match self.place {
+            Place::Nothing => Ok(self.image),
+            _ => Err(ImageError::Incomplete { blocks: self.blocks }),
+        }
+    }
+
+    fn take_items(&mut self, block: &[u8]) -> Result<(), Fault> {
+        if block.len() > BLOCK_BYTES {
+            let (size, limit) = (block.len() as u64, BLOCK_BYTES);
+            return Err(DecodeError::TooLarge { what: "block", size, limit }.into());
+        }
+        let mut reader = Reader::new(block);
+        while !reader.is_empty() {
+            let tag = reader.byte()?;
+            if !self.pieces.is_empty() && !matches!(tag, PIECE | KEY | VALUE | LONG) {
+                return Err(Fault::Misplaced("an item behind pieces"));
+            }
+            self.take_item(tag, &mut reader)?;
+        }
+        Ok(())
+    }
+
+    fn take_item(&mut self, tag: u8, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        match tag {
+            HEAD => self.take_head(reader),
+            RUN => self.take_run(reader),
+            ENTRY => self.take_entry(reader),
+            PIECE => self.take_piece(reader),
+            KEY => self.take_key(reader),
+            VALUE => self.take_value(),
+            LIFE => self.take_life(reader),
+            RECORD => self.take_record(reader),
+            PART => self.take_part(reader),
+            LONG => self.take_long(reader),
+            SAME => self.take_same(reader),
+            END => self.take_end(reader),
+            other => Err(DecodeError::UnknownOpcode(other).into()),
+        }
+    }
+
+    fn take_head(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let Place::Head = self.place else { return Err(Fault::Misplaced("a second head")) };
+        let version = reader.byte()?;
+        if version > VERSION {
+            return Err(Fault::NewerFormat(version));
+        }
+        if version != VERSION {
+            return Err(DecodeError::UnknownOpcode(version).into());
+        }
+        self.image.last = LogId::new(reader.varint()?, reader.varint()?);
+        self.image.stamp_ms = reader.varint()?;
+        self.place = Place::Slots;
+        Ok(())
+    }
+
+    fn take_run(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let Place::Slots = self.place else { return Err(Fault::Misplaced("a run of slots")) };
+        let (first, slots) = (self.run.end, reader.varint()?);
+        let left = SLOT_COUNT - first;
+        let count = usize::try_from(slots).ok().filter(|count| (1..=left).contains(count));
+        let count = count.ok_or(DecodeError::TooLarge { what: "run of slots", size: slots, limit: left })?;
+        let mark = SlotMark { deleted: reader.varint()?, epoch: reader.varint()? };
+        self.run = first..first + count;
+        self.image.store.set_marks(self.run.clone(), mark);
+        Ok(())
+    }
+
+    fn take_entry(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let mark = read_key_mark(reader)?;
+        let key = reader.bytes("key", MAX_KEY_BYTES)?;
+        let data = reader.bytes("value", MAX_VALUE_BYTES)?;
+        let Place::Slots = self.place else { return Err(Fault::Misplaced("a key")) };
+        self.put_key(key, Bytes::copy_from_slice(data), mark)
+    }
+
+    fn put_key(&mut self, key: &[u8], data: Bytes, mark: KeyMark) -> Result<(), Fault> {
+        let slot = slot_of(key).into();
+        if !self.run.contains(&slot) {
+            return Err(Fault::Misplaced("a key of another slot"));
+        }
+        if !self.image.store.put_kept(slot, key, data, mark) {
+            return Err(Fault::Misplaced("a key that was there before"));
+        }
+        // What is left of the run: slots come in their order.
+        self.run.start = slot;
+        Ok(())
+    }
+
+    fn take_piece(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let (Place::Slots | Place::Value { .. } | Place::Parts { .. }) = self.place else {
+            return Err(Fault::Misplaced("a piece"));
+        };
+        let piece = reader.bytes("piece", BLOCK_BYTES)?;
+        let size = self.pieces.len() + piece.len();
+        if size > MAX_VALUE_BYTES {
+            let (size, limit) = (size as u64, MAX_VALUE_BYTES);
+            return Err(DecodeError::TooLarge { what: "text in pieces", size, limit }.into());
+        }
+        self.pieces.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn take_key(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let mark = read_key_mark(reader)?;
+        let Place::Slots = self.place else { return Err(Fault::Misplaced("a key in pieces")) };
+        let key = std::mem::take(&mut self.pieces);
+        if key.len() > MAX_KEY_BYTES {
+            let (size, limit) = (key.len() as u64, MAX_KEY_BYTES);
+            return Err(DecodeError::TooLarge { what: "key", size, limit }.into());
+        }
+        self.place = Place::Value { key, mark };
+        Ok(())
+    }
+
+    fn take_value(&mut self) -> Result<(), Fault> {
+        match std::mem::replace(&mut self.place, Place::Slots) {
+            Place::Value { key, mark } => {
+                let data = self.take_pieces();
+                self.put_key(&key, data, mark)
+            }
+            _ => Err(Fault::Misplaced("a value")),
+        }
+    }
+
+    /// The pieces together, without room to spare.
+    fn take_pieces(&mut self) -> Bytes {
+        std::mem::take(&mut self.pieces).into_boxed_slice().into()
+    }
+
+    fn take_life(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let origin = Origin { node: reader.varint()?, life: reader.varint()? };
+        let floor = reader.varint()?;
+        let is_next = match &self.place {
+            Place::Slots => self.run.end == SLOT_COUNT,
+            Place::Records { origin: last, .. } => last.node < origin.node,
+            _ => false,
+        };
+        if !is_next {
+            return Err(Fault::Misplaced("an origin"));
+        }
+        self.image.sessions.begin(origin, floor);
+        self.place = Place::Records { origin, from: Some(floor) };
+        Ok(())
+    }
+
+    fn take_record(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let (number, slots) = (reader.varint()?, read_slots(reader)?);
+        let parts = reader.varint()?.checked_sub(1);
+        let Place::Records { origin, from: Some(from) } = self.place else {
+            return Err(Fault::Misplaced("a record"));
+        };
+        if number < from {
+            return Err(Fault::Misplaced("a record of a lower number"));
+        }
+        let array = match parts {
+            None => None,
+            Some(size) => match usize::try_from(size) {
+                Ok(parts) if parts <= MAX_ARGUMENTS => Some((Vec::new(), parts)),
+                _ => {
+                    let limit = MAX_ARGUMENTS;
+                    return Err(DecodeError::TooLarge { what: "array", size, limit }.into());
+                }
+            },
+        };
+        match array {
+            Some((replies, 0)) => self.complete(origin, number, slots, Reply::Array(replies)),
+            array => self.place = Place::Parts { origin, record: OpenRecord { number, slots, array } },
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, origin: Origin, number: u64, slots: Slots, reply: Reply) {
+        self.image.sessions.complete(origin, number, reply, slots);
+        self.place = Place::Records { origin, from: number.checked_add(1) };
+    }
+
+    fn take_part(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let encoded = reader.bytes("reply", BLOCK_BYTES)?;
+        let reply = Reply::decode(&Bytes::copy_from_slice(encoded))?;
+        if let Reply::Array(_) = reply {
+            return Err(DecodeError::NestedArray.into());
+        }
+        self.put_part(reply)
+    }
+
+    fn take_long(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let text = self.take_pieces();
+        let reply = Reply::from_text(reader.byte()?, text.clone())?;
+        self.texts.push(text);
+        self.put_part(reply)
+    }
+
+    fn take_same(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let (tag, number) = (reader.byte()?, reader.varint()?);
+        let text = usize::try_from(number).ok().and_then(|number| self.texts.get(number));
+        let text = text.ok_or(Fault::Misplaced("a text that was not there before"))?;
+        self.put_part(Reply::from_text(tag, text.clone())?)
+    }
+
+    fn put_part(&mut self, reply: Reply) -> Result<(), Fault> {
+        match std::mem::replace(&mut self.place, Place::Failed) {
+            Place::Parts { origin, record: OpenRecord { number, slots, array: None } } => {
+                self.complete(origin, number, slots, reply);
+            }
+            Place::Parts { origin, mut record } => {
+                let (replies, parts) = record.array.as_mut().expect("the other arm has taken what is none");
+                replies.push(reply);
+                if replies.len() == *parts {
+                    let array = Reply::Array(std::mem::take(replies));
+                    self.complete(origin, record.number, record.slots, array);
+                } else {
+                    self.place = Place::Parts { origin, record };
+                }
+            }
+            _ => return Err(Fault::Misplaced("a reply")),
+        }
+        Ok(())
+    }
+
+    fn take_end(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let (keys, records) = (reader.varint()?, reader.varint()?);
+        let is_next = match &self.place {
+            Place::Slots => self.run.end == SLOT_COUNT,
+            Place::Records { .. } => true,
+            _ => false,
+        };
+        let image = &self.image;
+        let has_all = keys == image.store.len() as u64 && records == image.sessions.records() as u64;
+        if !is_next || !has_all {
+            return Err(Fault::Misplaced("the end"));
+        }
+        self.place = Place::Nothing;
+        Ok(())
+    }
+}
