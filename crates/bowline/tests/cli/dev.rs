@@ -116,9 +116,9 @@ impl Dev {
         text(&output.stdout).split("{\"id\": ").skip(1).map(Member::parse).collect()
     }
 
-    /// Every node, once all run and one leads.
+    /// Every node, once all run and one leads. Any may be asked: one that is just being started does not listen yet.
     fn whole(&self, count: u16) -> Vec<Member> {
-        let addr = &self.addresses(1)[0];
+        let addr = &self.addresses(count).join(",");
         let is_whole = |nodes: &[Member]| {
             nodes.len() == usize::from(count)
                 && nodes.iter().all(|node| node.pid.is_some())
