@@ -96,6 +96,11 @@ pub(crate) struct ServerArgs {
     /// How large the log on disk may grow before writes are refused, in bytes or as in 512MiB
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
     pub(crate) log_limit: u64,
+    /// How much log makes a snapshot due: what it holds is then deleted from the log. A snapshot that is larger than
+    /// this makes the next one due when the log has become as large as it [default: 64MiB, or half of --log-limit if
+    /// that is less]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) snapshot_after: Option<u64>,
     #[command(flatten)]
     pub(crate) parent: ParentArgs,
     #[command(flatten)]
@@ -164,7 +169,7 @@ pub(crate) struct AppendArgs {
 /// on every machine. A run that fails says how to make it again, and leaves a page with a picture of it.
 #[derive(Debug, Args)]
 pub(crate) struct LabArgs {
-    /// A part (network, raft-a, raft-b, raft-c, raft-d, raft-2016), or any piece of a scenario's name or title [default: all]
+    /// A part (network, raft-a, raft-b, raft-c, raft-d, raft-2016, kv-a, kv-b, kv-sessions; raft and kv mean all of theirs), or any piece of a scenario's name or title [default: all]
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
     /// Where all that is random comes from [default: a fresh one, which is printed]

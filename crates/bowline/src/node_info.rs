@@ -41,6 +41,12 @@ pub(crate) struct NodeInfo {
     pub(crate) log_bytes: u64,
     /// Above so many bytes writes are refused.
     pub(crate) log_limit_bytes: u64,
+    /// The last entry that the snapshot holds; 0 without one.
+    pub(crate) snapshot_index: u64,
+    /// How many seconds ago it was made; none without one.
+    pub(crate) snapshot_age_s: Option<u64>,
+    /// What it takes on this node's disk.
+    pub(crate) snapshot_bytes: u64,
     /// The other members.
     pub(crate) peers: Vec<PeerInfo>,
 }
@@ -96,6 +102,9 @@ impl NodeInfo {
             last_applied: number("raft_last_applied")?,
             log_bytes: number("raft_log_bytes")?,
             log_limit_bytes: number("raft_log_limit_bytes")?,
+            snapshot_index: number("raft_snapshot_index")?,
+            snapshot_age_s: field("raft_snapshot_age_sec")?.parse().ok(),
+            snapshot_bytes: number("raft_snapshot_bytes")?,
             peers,
         })
     }
@@ -123,7 +132,8 @@ mod tests {
 
     const TEXT: &str = "# Server\r\nredis_version:7.4.0\r\nprocess_id:71\r\n\r\n# Raft\r\nraft_cluster:c\r\n\
         raft_node_id:1\r\nraft_role:leader\r\nraft_term:4\r\nraft_leader_id:1\r\nraft_commit_index:10\r\n\
-        raft_last_applied:9\r\nraft_log_bytes:640\r\nraft_log_limit_bytes:2147483648\r\nraft_peers:2\r\n\
+        raft_last_applied:9\r\nraft_log_bytes:640\r\nraft_log_limit_bytes:2147483648\r\n\
+        raft_snapshot_index:5\r\nraft_snapshot_age_sec:61\r\nraft_snapshot_bytes:77\r\nraft_peers:2\r\n\
         raft_peer0:id=2,addr=[::1]:7380,state=up,match_index=10,lag=0\r\n\
         raft_peer1:id=3,addr=host:7381,state=down,match_index=unknown,lag=unknown\r\n";
 
@@ -140,6 +150,9 @@ mod tests {
             last_applied: 9,
             log_bytes: 640,
             log_limit_bytes: 2 << 30,
+            snapshot_index: 5,
+            snapshot_age_s: Some(61),
+            snapshot_bytes: 77,
             peers: vec![peer(2, "[::1]:7380"), peer(3, "host:7381")],
         };
         assert_eq!(NodeInfo::parse(TEXT).unwrap(), expected);

@@ -135,6 +135,11 @@ impl<'a> Reader<'a> {
         if count > self.rest.len() / element_bytes { Err(DecodeError::Truncated) } else { Ok(count) }
     }
 
+    /// All that is left; nothing is, then.
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
+    }
+
     /// Whether everything has been read.
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()

@@ -14,6 +14,7 @@
 
 mod encoding;
 mod parse;
+mod session;
 mod table;
 mod unsupported;
 
@@ -23,6 +24,7 @@ mod tests;
 use std::slice;
 
 pub use encoding::MAX_ENCODED_BYTES;
+pub use session::SessionCommand;
 pub use table::{CommandSpec, SPECS, lookup};
 
 /// The longest key: 64 KiB. A constant of the format.
@@ -112,6 +114,8 @@ pub enum Command<'a> {
     DbSize,
     /// Removes every key.
     FlushAll,
+    /// About sessions, or a command in one: the replica's to carry out.
+    Session(SessionCommand<'a>),
 }
 
 /// When SET sets.
@@ -172,12 +176,17 @@ impl<'a> Command<'a> {
             | Self::MGet { .. }
             | Self::Type { .. }
             | Self::DbSize => false,
+            Self::Session(command) => command.is_write(),
         }
     }
 
     /// Its keys, in the order in which they were named. None for a command about the whole store.
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
-        let (one, many, pairs): (Option<&'a [u8]>, &[&'a [u8]], &[Pair<'a>]) = match self {
+        let store_command = match self {
+            Self::Session(SessionCommand::Run { command, .. }) => command,
+            other => other,
+        };
+        let (one, many, pairs): (Option<&'a [u8]>, &[&'a [u8]], &[Pair<'a>]) = match store_command {
             Self::Get { key }
             | Self::Set { key, .. }
             | Self::SetNx { key, .. }
@@ -187,7 +196,7 @@ impl<'a> Command<'a> {
             | Self::Type { key } => (Some(key), &[], &[]),
             Self::Del { keys } | Self::Exists { keys } | Self::MGet { keys } => (None, keys.as_slice(), &[]),
             Self::MSet { pairs } => (None, &[], pairs),
-            Self::DbSize | Self::FlushAll => (None, &[], &[]),
+            Self::DbSize | Self::FlushAll | Self::Session(_) => (None, &[], &[]),
         };
         one.into_iter().chain(many.iter().copied()).chain(pairs.iter().map(|(key, _)| *key))
     }

@@ -325,7 +325,7 @@ impl Contact {
     }
 }
 
-const LOG_FULL: &str = "LOGFULL the log has reached its limit (log_limit_bytes in INFO); the command was certainly not \
+pub(crate) const LOG_FULL: &str = "LOGFULL the log has reached its limit (log_limit_bytes in INFO); the command was certainly not \
                         executed. Reads go on";
 
 fn not_executed(waited: Duration) -> Reply {

@@ -3,7 +3,7 @@
 //!
 //! Everything that decides how an entry is carried out is in it: keys with their values, the index of their
 //! last change and their expiry; of each slot the index of its last deletion and its epoch; the completion
-//! records with their replies and slots; each origin's life and floor; the log's time. So a replica that begins
+//! records with their replies and slots; each origin's life and floor; the sessions, their limits and the next id; the log's time. So a replica that begins
 //! with an image and one that has carried out every entry up to its index cannot be told apart. (Raft,
 //! extended version, section 7; the records are the filter for duplicates of section 8.)
 //!
@@ -21,7 +21,9 @@
 //!         | KEY    changed expiry                        the pieces in front are a key,
 //!         | VALUE                                        and those behind it are its value
 //!         | LIFE   node life floor                       an origin, behind all slots
-//!         | RECORD number slots shape                    one of its completion records, and behind it
+//!         | ONCE   last_id last_use most idle_ms         about all sessions, behind all origins
+//!         | SESSION id use stamp_ms                      a session: its last use
+//!         | RECORD number slots shape                    an origin's or a session's record, and behind it
 //!         | PART   reply                                 its reply, or each of an array's,
 //!         | LONG   tag                                   or the pieces in front are such a reply's text,
 //!         | SAME   tag text                              or a text that an earlier record has brought
@@ -29,8 +31,8 @@
 //! ```
 //!
 //! Unnamed widths are varints; `key`, `data`, `bytes` and `reply` have their length before them. `expiry` is
-//! 0 for none, or one more than the time. The items of slots, of origins and of an origin's records come in
-//! ascending order; keys within a slot come in any. A version that another one cannot read has another number.
+//! 0 for none, or one more than the time. The items of slots, of origins, of an origin's records and of
+//! sessions come in ascending order; keys within a slot come in any. A version that another one cannot read has another number.
 //!
 //! Replies share their texts, with each other and with the store: a connection that asks a thousand times for a
 //! long value behind a write leaves a thousand records that hold it once. An image writes such a text once too.

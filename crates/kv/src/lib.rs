@@ -13,14 +13,19 @@
 //! | [`session`] | which numbered requests have been done, and how they were answered |
 //! | [`image`] | the whole of it at one index, for a snapshot |
 //! | [`replica`] | all of it together with the consensus node |
+//! | [`session::once`] | the sessions that clients open, and why nothing runs twice in them |
+//! | [`clerk`] | the client's side: whom to ask, and when to ask again |
 //! | `contact` | the contacted node's side: numbers, order, retries |
+//! | `direct` | requests that may not be forwarded |
 //! | `serving` | the leader's side: entries and confirmed reads |
 //! | `outgoing` | the leader's answers to other nodes, until they can be sent |
 //! | `entry`, `forward` | what stands in the log, and what travels between the two sides |
 #![forbid(unsafe_code)]
 
+pub mod clerk;
 pub mod command;
 mod contact;
+mod direct;
 mod entry;
 mod forward;
 pub mod image;
@@ -36,9 +41,11 @@ mod codec;
 mod digest;
 mod integer;
 
+pub use clerk::Clerk;
 pub use codec::DecodeError;
 pub use command::{Command, CommandSpec};
 pub use contact::{Answer, ClientId};
+pub use direct::Served;
 pub use image::{Image, ImageError, ImageReader, ImageWriter};
 pub use replica::{Output, Replica, ReplicaConfig, Status, Time, check_entries};
 pub use reply::Reply;

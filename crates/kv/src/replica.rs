@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! submit(client, command) ─┐                       ┌─ answers   to this node's clients
+//! serve_here(token, ...)  ─┤                       ├─ served    to who may not be forwarded
 //! message(from, ...)      ─┤   ┌───────────────┐   ├─ messages  between the members' raft nodes
 //! forwarded, forward_answers ─▶│    Replica    │──▶├─ forwards  clients' commands, to the leader
 //! persisted(seq)          ─┤   └───────────────┘   ├─ replies   to what others forwarded
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use crate::codec::DecodeError;
 use crate::command::Command;
 use crate::contact::{Answer, ClientId, Contact, Target};
+use crate::direct::{Direct, Served};
 use crate::entry::{FLOOR_ONLY, Request, Requests};
 use crate::forward::{Answers, Forward, Forwarded, Outcome, Path};
 use crate::image::Image;
@@ -70,6 +72,8 @@ pub struct Output {
     pub restore: Option<raft::Restore>,
     /// For this node's clients.
     pub answers: Vec<Answer>,
+    /// Answers to [`Replica::serve_here`], with their tokens.
+    pub served: Vec<(u64, Served)>,
     /// Clients' commands, for the node that leads; see [`Replica::forwarded`].
     pub forwards: Vec<(NodeId, Vec<u8>)>,
     /// Answers to what other nodes forwarded; see [`Replica::forward_answers`].
@@ -91,6 +95,7 @@ pub struct Replica {
     sessions: Sessions,
     contact: Contact,
     serving: Serving,
+    direct: Direct,
     origin: Origin,
     time: Time,
     /// The entry that was carried out last.
@@ -125,6 +130,7 @@ impl Replica {
             sessions,
             contact: Contact::new(config.command_timeout),
             serving: Serving::default(),
+            direct: Direct::default(),
             origin,
             time: Time { monotonic: Duration::ZERO, unix_ms: 0 },
             applied,
@@ -182,7 +188,7 @@ impl Replica {
     pub fn forwarded(&mut self, from: NodeId, bytes: &Bytes) -> Result<(), DecodeError> {
         let mut forward = Forward::decode(bytes)?;
         let header = forward.header;
-        self.serving.follow(&self.node);
+        self.follow_leadership();
         let origin = Origin { node: from.0, life: header.life };
         let is_taken = self.serving.takes_from(origin, header.link, header.term);
         if is_taken && forward.is_empty() {
@@ -232,7 +238,7 @@ impl Replica {
 
     /// What is to be done now.
     pub fn ready(&mut self) -> Output {
-        self.serving.follow(&self.node);
+        self.follow_leadership();
         let forwards = self.send_to_leader();
         self.propose();
         let ready = self.node.ready();
@@ -252,6 +258,7 @@ impl Replica {
             write: ready.write,
             restore: ready.restore,
             answers: std::mem::take(&mut self.contact.answers),
+            served: std::mem::take(&mut self.direct.served),
             forwards,
             replies,
             role: ready.role,
@@ -262,6 +269,11 @@ impl Replica {
                 || self.node.has_more_to_apply()
                 || self.can_apply(),
         }
+    }
+
+    fn follow_leadership(&mut self) {
+        self.serving.follow(&self.node);
+        self.direct.follow(self.serving.term());
     }
 
     /// Sends this node's clients' commands where they are served: to another node, or to itself.
@@ -362,14 +374,24 @@ impl Replica {
             }
         }
         self.applied_stamp_ms = self.applied_stamp_ms.max(stamp_ms(&entry.payload));
+        self.sessions.once.expire(self.applied_stamp_ms);
         for request in requests(&entry.payload) {
+            if request.origin == Origin::NONE {
+                let reply = self.execute(entry.id.index, request.command).1;
+                if self.direct.leads_in(entry.id.term) {
+                    self.direct.answered(request.number, Outcome::Done(reply));
+                }
+                continue;
+            }
             self.sessions.begin(request.origin, request.floor);
             if request.number == FLOOR_ONLY {
                 continue;
             }
             let reply = match self.sessions.check(request.origin, request.number) {
                 Verdict::Fresh => {
-                    self.execute(entry.id.index, request.origin, request.number, request.command)
+                    let (slots, reply) = self.execute(entry.id.index, request.command);
+                    self.sessions.complete(request.origin, request.number, reply.clone(), slots);
+                    reply
                 }
                 Verdict::Done(reply) => {
                     self.duplicates += 1;
@@ -382,25 +404,25 @@ impl Replica {
         }
     }
 
-    fn execute(&mut self, index: Index, origin: Origin, number: u64, command: &[u8]) -> Reply {
+    fn execute(&mut self, index: Index, command: &[u8]) -> (Slots, Reply) {
         let command = Command::decode(command).expect("a command was checked before it was proposed");
-        let reply = self.store.execute(&command, index);
-        self.sessions.complete(origin, number, reply.clone(), Slots::of(&command));
-        reply
+        (Slots::of(&command), self.carry_out(&command, index))
     }
 
     fn serve_reads(&mut self) {
         for read in self.serving.servable(self.node.last_applied()) {
             let ServedRead { origin, number, command } = read;
             let command = Command::decode(&command).expect("a command was checked before it was taken");
-            let reply = self.store.read(&command);
+            let reply = self.look_up(&command);
             self.answer(origin, Path::Read, number, Outcome::Done(reply));
         }
     }
 
     /// Tells the origin: a client of this node at once, another node if this one leads.
     fn answer(&mut self, origin: Origin, path: Path, number: u64, outcome: Outcome) {
-        if origin == self.origin {
+        if origin == Origin::NONE {
+            self.direct.answered(number, outcome);
+        } else if origin == self.origin {
             self.contact.answered(path, number, outcome);
         } else if origin.node != self.origin.node && self.serving.leads() {
             self.outgoing
@@ -461,6 +483,7 @@ fn decoded<T>(result: Result<T, DecodeError>) -> T {
     })
 }
 
+mod sessions;
 mod snapshots;
 mod status;
 

@@ -52,6 +52,11 @@ impl Serving {
         }
     }
 
+    /// The term in which this node leads.
+    pub(crate) fn term(&self) -> Option<Term> {
+        self.term
+    }
+
     pub(crate) fn leads(&self) -> bool {
         self.term.is_some()
     }

@@ -1,5 +1,8 @@
 //! Which numbered requests have been done: what makes a request that is sent again happen once.
 //!
+//! There are two kinds of records. This page is about those of nodes, for the commands that a node carries for
+//! its clients; [`once`] is about those of the sessions that clients open themselves.
+//!
 //! Every request has an id, an [`Origin`] and a number, that stays the same however often it is sent. The
 //! entry that carries out a request also leaves a *completion record*, its number and its whole reply, in
 //! the replicated state. An entry with the same id, proposed by a leader that did not know of the first,
@@ -20,8 +23,16 @@
 //! | of an earlier life, or below the floor | [`Verdict::Refused`]: it has no effect |
 //! | recorded | [`Verdict::Done`]: it has no further effect; the reply is the first one |
 //! | anything else | [`Verdict::Fresh`]: it is executed, and then [`Sessions::complete`] |
+//!
+//! A request that its leader takes from a client itself and never sends again, to nobody, has no origin
+//! ([`Origin::NONE`]). It needs no record, and is executed where it stands in the log: what makes a second
+//! sending of the client harmless is the client's own session.
+
+pub mod once;
 
 use std::collections::{BTreeMap, VecDeque};
+
+use once::OnceTable;
 
 use crate::digest::Digest;
 use crate::reply::Reply;
@@ -34,6 +45,11 @@ pub struct Origin {
     pub node: u64,
     /// The number of its start: durable before the first request, and never the same again.
     pub life: u64,
+}
+
+impl Origin {
+    /// That of a request which is sent once. No node has the id 0.
+    pub const NONE: Self = Self { node: 0, life: 0 };
 }
 
 /// What is to be done with a request.
@@ -51,6 +67,8 @@ pub enum Verdict<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     nodes: BTreeMap<u64, Life>,
+    /// Those that clients have opened.
+    pub(crate) once: OnceTable,
 }
 
 /// The latest life of one node.
@@ -64,6 +82,15 @@ struct Life {
     records: VecDeque<Record>,
     /// What the records take, in bytes.
     memory_bytes: usize,
+}
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RecordPlace {
+    /// The `at`-th of this node, counted from 0.
+    Life { node: u64, at: usize },
+    /// The one of this session.
+    Session(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -132,10 +159,15 @@ impl Sessions {
         Some((Origin { node, life: life.life }, life.floor))
     }
 
-    /// The `at`-th record of a node, counted from 0: its number, its reply, the slots that it touched.
-    pub(crate) fn record(&self, node: u64, at: usize) -> Option<(u64, &Reply, &Slots)> {
-        let Record { number, reply, slots } = self.nodes.get(&node)?.records.get(at)?;
-        Some((*number, reply, slots))
+    /// A record: its number, its reply, the slots that it touched.
+    pub(crate) fn record(&self, place: RecordPlace) -> Option<(u64, &Reply, &Slots)> {
+        match place {
+            RecordPlace::Life { node, at } => {
+                let Record { number, reply, slots } = self.nodes.get(&node)?.records.get(at)?;
+                Some((*number, reply, slots))
+            }
+            RecordPlace::Session(id) => self.once.record(id),
+        }
     }
 
     /// The records of `origin`, as numbers and replies, in order; none if its life is closed or not begun.
@@ -144,34 +176,41 @@ impl Sessions {
         life.into_iter().flat_map(|life| &life.records).map(|record| (record.number, &record.reply))
     }
 
-    /// How many records there are.
+    /// How many records there are, of nodes and of clients' sessions.
     pub fn records(&self) -> usize {
-        self.nodes.values().map(|life| life.records.len()).sum()
+        self.nodes.values().map(|life| life.records.len()).sum::<usize>() + self.once.records()
     }
 
-    /// About how many bytes the records take.
+    /// About how many bytes the records of nodes take.
     pub fn memory_bytes(&self) -> usize {
         self.nodes.values().map(|life| life.memory_bytes).sum()
+    }
+
+    /// How many sessions clients have open.
+    pub fn open(&self) -> usize {
+        self.once.len()
+    }
+
+    /// About how many bytes these sessions and their records take.
+    pub fn open_bytes(&self) -> usize {
+        self.once.memory_bytes()
+    }
+
+    /// The log's time from which on the first of these sessions has expired, in milliseconds since 1970, if it
+    /// is not used any more; none without sessions. It expires with the first entry of that time, so a leader
+    /// whose time has come should propose one.
+    pub fn earliest_expiry_ms(&self) -> Option<u64> {
+        self.once.earliest_expiry_ms()
     }
 
     /// A digest of everything here: equal on replicas that have applied the same entries.
     pub fn digest(&self) -> u64 {
         let mut digest = Digest::new(2);
-        let mut encoded = Vec::new();
         for (node, life) in &self.nodes {
             digest = digest.word(*node).word(life.life).word(life.floor).word(life.records.len() as u64);
-            for record in &life.records {
-                encoded.clear();
-                record.reply.encode(&mut encoded);
-                digest = digest.word(record.number).bytes(&encoded);
-                digest = digest.word((record.slots == Slots::All).into());
-                let slots = record.slots.listed();
-                digest = slots
-                    .iter()
-                    .fold(digest.word(slots.len() as u64), |digest, slot| digest.word((*slot).into()));
-            }
+            digest = life.records.iter().fold(digest, |digest, record| record.digest(digest));
         }
-        digest.finish()
+        self.once.digest(digest).finish()
     }
 }
 
@@ -203,6 +242,14 @@ impl Life {
 }
 
 impl Record {
+    fn digest(&self, digest: Digest) -> Digest {
+        let mut encoded = Vec::new();
+        self.reply.encode(&mut encoded);
+        let digest = digest.word(self.number).bytes(&encoded).word((self.slots == Slots::All).into());
+        let slots = self.slots.listed();
+        slots.iter().fold(digest.word(slots.len() as u64), |digest, slot| digest.word((*slot).into()))
+    }
+
     fn memory_bytes(&self) -> usize {
         size_of::<Self>() - size_of::<Reply>() + self.reply.memory_bytes() + 2 * self.slots.listed().len()
     }

@@ -102,6 +102,10 @@ impl Store {
     }
 
     /// Executes a command, of either kind, as the entry at `index` of the log.
+    ///
+    /// # Panics
+    ///
+    /// On a command [about sessions](Command::Session).
     pub fn execute(&mut self, command: &Command<'_>, index: Index) -> Reply {
         match command {
             Command::Set { key, value, condition, get } => self.set(key, value, *condition, *get, index),
@@ -130,6 +134,7 @@ impl Store {
             | Command::MGet { .. }
             | Command::Type { .. }
             | Command::DbSize => self.read(command),
+            Command::Session(_) => panic!("not the store's: {command:?}"),
         }
     }
 

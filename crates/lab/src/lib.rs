@@ -9,9 +9,12 @@
 //! | [`scenario`] | the list of all, and how one is found |
 //! | [`raft_a`], [`raft_b`], [`raft_c`] | elections, replication, persistence and bad networks |
 //! | [`raft_d`] | snapshots |
+//! | [`kv_a`], [`kv_b`] | the key/value service, without and with snapshots |
+//! | [`kv_sessions`] | sessions that end too early |
 //! | [`raft_2016`] | the first edition's suite |
 //! | [`network`] | the simulated network's own tests |
 //! | [`config`], `checks`, `applier` | the harness: what a scenario may do and ask |
+//! | [`kv`] | the harness of the key/value service |
 //! | `monitor` | how long it takes until there is a leader |
 //! | [`picture`] | the page that shows a run |
 //! | [`run`], [`batch`], [`report`] | one run, many runs, and what is printed |
@@ -21,6 +24,10 @@ mod applier;
 pub mod batch;
 mod checks;
 pub mod config;
+pub mod kv;
+pub mod kv_a;
+pub mod kv_b;
+pub mod kv_sessions;
 mod monitor;
 pub mod network;
 pub mod picture;

@@ -13,6 +13,7 @@ use bowline_sim::trace::Trace;
 use bowline_sim::tracer::Tracer;
 
 use crate::config::{Edition, Lab, Setting};
+use crate::kv::{KvLab, KvSetting};
 use crate::scenario::{Body, Part, Scenario, Script};
 
 /// The seeds' limit for each test, from the making of its servers on.
@@ -31,6 +32,34 @@ pub struct Figures {
     pub bytes: u64,
     /// How far the log has come.
     pub committed: u64,
+    /// How many operations of clerks the script has counted.
+    pub operations: u64,
+}
+
+impl Figures {
+    /// What has come to them since they were `earlier`; how far the log has come stays as it is.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            time: self.time - earlier.time,
+            rpcs: self.rpcs - earlier.rpcs,
+            pre_votes: self.pre_votes - earlier.pre_votes,
+            bytes: self.bytes - earlier.bytes,
+            committed: self.committed,
+            operations: self.operations - earlier.operations,
+        }
+    }
+
+    /// Together with those of what came later.
+    fn and(&self, later: &Self) -> Self {
+        Self {
+            time: self.time + later.time,
+            rpcs: self.rpcs + later.rpcs,
+            pre_votes: self.pre_votes + later.pre_votes,
+            bytes: self.bytes + later.bytes,
+            committed: later.committed,
+            operations: self.operations + later.operations,
+        }
+    }
 }
 
 /// What came of a run.
@@ -38,6 +67,8 @@ pub struct Figures {
 pub struct Outcome {
     /// The figures, as far as it came.
     pub figures: Figures,
+    /// The same of each test that a script of the key/value service prints, as far as it came; else none.
+    pub sections: Vec<Figures>,
     /// How long it took until there was a leader, each time that a connected majority had none.
     pub leaderless: Vec<Duration>,
     /// What went wrong and when; none if it passed.
@@ -70,13 +101,55 @@ fn run_and_look(scenario: &Scenario, disk: DiskKind, seed: u64, traced: bool) ->
                 Err(failure) => (failure.at, Some(failure)),
             };
             let figures = Figures { time, ..Figures::default() };
-            (Outcome { figures, leaderless: Vec::new(), failure, violated: None }, None)
+            (Outcome { figures, sections: Vec::new(), leaderless: Vec::new(), failure, violated: None }, None)
         }
         Body::Raft(script) => {
             let (peers, unreliable, edition) = (scenario.peers, scenario.unreliable, scenario.edition());
             let snapshots = scenario.part == Part::RaftD;
             run_raft(script, Setting { peers, unreliable, edition, snapshots, disk, seed }, traced)
         }
+        Body::Kv(body) => {
+            let max_raft_state = body.max_raft_state;
+            run_kv(body.script, KvSetting { servers: scenario.peers, max_raft_state, disk, seed }, traced)
+        }
+    }
+}
+
+fn run_kv(script: fn(KvLab) -> Script<()>, setting: KvSetting, traced: bool) -> (Outcome, Option<Trace>) {
+    let made: Rc<OnceCell<(KvLab, Option<Tracer>)>> = Rc::default();
+    let kept = made.clone();
+    let lived = catch_unwind(AssertUnwindSafe(|| {
+        Sim::run(move |sim| async move {
+            let tracer = traced.then(|| Tracer::new(&sim, setting.servers));
+            let lab = KvLab::new(&sim, setting, tracer.clone());
+            let _ = kept.set((lab.clone(), tracer));
+            script(lab.clone()).await;
+            lab.ensure(lab.now() <= LONGEST, || format!("it took more than {LONGEST:?}")).await;
+            lab.check_end().await;
+        })
+    }));
+    let (lab, tracer) = made.get().expect("the servers are made first of all");
+    let failure = failure_of(lived, || lab.now());
+    let sections = lab.sections();
+    // What comes before the first printed test and behind the last is left out.
+    let figures = match &failure {
+        Some(_) => lab.figures(),
+        None => sections.iter().fold(Figures::default(), |sum, section| sum.and(section)),
+    };
+    let violated = lab.watch().borrow().violated();
+    lab.clean_up();
+    let outcome = Outcome { figures, sections, leaderless: Vec::new(), failure, violated };
+    (outcome, tracer.as_ref().map(Tracer::trace))
+}
+
+/// What went wrong, if anything did: the run may have panicked too.
+fn failure_of(
+    lived: std::thread::Result<Result<(), Failure>>,
+    now: impl Fn() -> Duration,
+) -> Option<Failure> {
+    match lived {
+        Ok(result) => result.err(),
+        Err(panic) => Some(Failure { at: now(), what: format!("{ASSERTION}: {}", panic_text(&*panic)) }),
     }
 }
 
@@ -95,21 +168,20 @@ fn run_raft(script: fn(Lab) -> Script<()>, setting: Setting, traced: bool) -> (O
         })
     }));
     let (lab, tracer) = made.get().expect("the servers are made first of all");
-    let failure = match lived {
-        Ok(result) => result.err(),
-        Err(panic) => Some(Failure { at: lab.now(), what: format!("{ASSERTION}: {}", panic_text(&*panic)) }),
-    };
+    let failure = failure_of(lived, || lab.now());
     let figures = Figures {
         time: lab.now(),
         rpcs: lab.rpcs_total(),
         pre_votes: lab.pre_votes_total(),
         bytes: lab.bytes_total(),
         committed: lab.records().borrow().max_index(),
+        operations: 0,
     };
     let leaderless = lab.monitor().borrow().times().to_vec();
     let violated = lab.watch().borrow().violated();
     lab.clean_up();
-    (Outcome { figures, leaderless, failure, violated }, tracer.as_ref().map(Tracer::trace))
+    let outcome = Outcome { figures, sections: Vec::new(), leaderless, failure, violated };
+    (outcome, tracer.as_ref().map(Tracer::trace))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -22,7 +22,8 @@ use tokio::net::TcpStream;
 use crate::face::{Action, Connection};
 use crate::outbox::Outbox;
 use crate::resp::{Protocol, Reader, Value};
-use crate::shell::Shell;
+use crate::shell::{self, Shell};
+use crate::snapshot::Asked;
 
 /// How many commands of one connection may be unanswered before it is not read any further, at most.
 const MAX_UNANSWERED: usize = 1024;
@@ -233,12 +234,12 @@ impl Client {
             };
             let args = frame.args();
             shell.stats.commands.set(shell.stats.commands.get() + 1);
-            let action = state.connection.handle(&args, &shell.info, shell.unix_us());
+            let action = state.connection.handle(&args, &shell.info, shell::unix_us());
             let protocol = state.connection.protocol();
+            let token = state.first_token + state.owed.len() as u64;
             let owed = match action {
                 Action::Data => match Command::parse(&args) {
                     Ok(command) => {
-                        let token = state.first_token + state.owed.len() as u64;
                         shell.submit(self.id, token, &command);
                         Owed::Waiting(protocol)
                     }
@@ -249,8 +250,14 @@ impl Client {
                 Action::ClientList(filter) => {
                     // This client's own line too, though its state is borrowed here.
                     let own =
-                        filter.keeps(&state.connection).then(|| state.connection.describe(shell.unix_us()));
+                        filter.keeps(&state.connection).then(|| state.connection.describe(shell::unix_us()));
                     Owed::Ready(protocol, shell.client_list(&filter, self.id, own))
+                }
+                Action::Save => Owed::Ready(protocol, save(shell)),
+                Action::LastSave => Owed::Ready(protocol, last_save(shell)),
+                Action::Digest => {
+                    shell.digest(self.id, token);
+                    Owed::Waiting(protocol)
                 }
                 Action::ResetStats => {
                     shell.stats.reset();
@@ -338,6 +345,18 @@ impl Client {
             }
         }
     }
+}
+
+fn save(shell: &Shell) -> Value {
+    match shell.snapshots.ask() {
+        Asked::Begins => Value::simple("Background saving started"),
+        Asked::UnderWay => Value::error("ERR Background save already in progress"),
+    }
+}
+
+fn last_save(shell: &Shell) -> Value {
+    let seconds = shell.snapshots.figures().last_save_us / 1_000_000;
+    Value::Int(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
 impl State {

@@ -13,7 +13,7 @@ use bowline_raft::{GroupId, Write};
 use bowline_storage::{RealDisk, Wal, WalError};
 use tokio::sync::Notify;
 
-use crate::ServerError;
+use crate::error::{self, ServerError};
 
 /// A node ends when the log has less room than this: a command is refused before it is taken on,
 /// not after. Enough for the largest entry, twice.
@@ -25,8 +25,12 @@ const MAX_BATCH_BYTES: usize = 16 << 20;
 /// After so long without a write the empty one is made, so that acknowledged data is not last.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How long the thread waits for a write before it fills a piece of the next segment.
+/// How long the thread waits for a write before it fills a piece of the next segment, or removes a file that a
+/// snapshot has replaced.
 const FILL_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often such a file is removed while one write follows the other: each costs a sync.
+const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The loop's end of the log's thread.
 #[derive(Debug)]
@@ -48,22 +52,25 @@ enum Job {
 }
 
 impl DiskThread {
-    /// Starts it. `wake` is rung whenever a write has become durable; `fail` is called with what
-    /// ends the process.
-    pub(crate) fn start(
-        wal: Wal<RealDisk>,
-        wake: Arc<Notify>,
-        fail: impl FnOnce(ServerError) + Send + 'static,
-    ) -> Result<Self, ServerError> {
+    /// Starts it. `wake` is rung whenever a write has become durable. An error ends the process.
+    pub(crate) fn start(wal: Wal<RealDisk>, wake: Arc<Notify>) -> Result<Self, ServerError> {
         let (jobs, inbox) = channel();
         let figures = Arc::new(Figures::default());
         figures.log_bytes.store(wal.total_bytes(), Ordering::Relaxed);
-        let mut worker = Worker { wal, inbox, figures: figures.clone(), wake, unmarked_since: None };
+        let mut worker = Worker {
+            wal,
+            inbox,
+            figures: figures.clone(),
+            wake,
+            unmarked_since: None,
+            removing: true,
+            removed_at: Instant::now(),
+        };
         let thread = std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || {
                 if let Err(error) = worker.run() {
-                    fail(error);
+                    error::die(&error);
                 }
             })
             .map_err(|source| ServerError::System { what: "start the log's thread", source })?;
@@ -102,13 +109,16 @@ struct Worker {
     wake: Arc<Notify>,
     /// Since when the last write is one that matters.
     unmarked_since: Option<Instant>,
+    /// There may be files that a snapshot has replaced.
+    removing: bool,
+    removed_at: Instant,
 }
 
 impl Worker {
     fn run(&mut self) -> Result<(), ServerError> {
         let mut filling = true;
         loop {
-            let pause = match (filling, self.unmarked_since) {
+            let pause = match (filling || self.removing, self.unmarked_since) {
                 (true, _) => Some(FILL_PAUSE),
                 (false, Some(since)) => Some(IDLE.saturating_sub(since.elapsed())),
                 (false, None) => None,
@@ -131,6 +141,8 @@ impl Worker {
                         self.mark()?;
                     } else if filling {
                         filling = self.fill()?;
+                    } else if self.removing {
+                        self.remove_replaced()?;
                     }
                 }
             }
@@ -169,6 +181,10 @@ impl Worker {
         if self.wal.behind() {
             self.fill()?;
         }
+        self.removing |= writes.iter().any(|write| write.snapshot.is_some());
+        if self.removing && self.removed_at.elapsed() >= REMOVE_PAUSE {
+            self.remove_replaced()?;
+        }
         self.check_room()?;
         Ok(stop)
     }
@@ -181,6 +197,14 @@ impl Worker {
             Err(WalError::NoSpace { .. }) => self.check_room().map(|()| false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Removes one file that a snapshot has replaced, if there is one.
+    fn remove_replaced(&mut self) -> Result<(), ServerError> {
+        self.removing = self.wal.remove_replaced()?;
+        self.removed_at = Instant::now();
+        self.figures.log_bytes.store(self.wal.total_bytes(), Ordering::Relaxed);
+        Ok(())
     }
 
     fn check_room(&self) -> Result<(), ServerError> {

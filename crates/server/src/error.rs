@@ -3,7 +3,9 @@
 use std::io;
 
 use bowline_raft::NodeId;
-use bowline_storage::{DirectoryError, WalError};
+use bowline_storage::{DirectoryError, SnapshotError, WalError};
+
+use crate::snapshot::LoadError;
 
 /// What a server ends with when it was not told to stop.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,12 @@ pub enum ServerError {
     /// The log cannot be used.
     #[error(transparent)]
     Wal(#[from] WalError),
+    /// A snapshot cannot be made, or kept.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The snapshot that this node is to start from cannot be read.
+    #[error("cannot start from the snapshot: {0}")]
+    Load(LoadError),
     /// A port is taken, or an address is not this machine's.
     #[error("cannot listen for {what} on {addr}: {source}{}", hint(source))]
     Listen {
@@ -71,8 +79,15 @@ impl ServerError {
     /// The process's exit code. 3: the disk failed, and starting again would not mend it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Wal(WalError::Sync { .. } | WalError::Io { .. } | WalError::Failed { .. }) => 3,
+            Self::Wal(WalError::Sync { .. } | WalError::Io { .. } | WalError::Failed { .. })
+            | Self::Snapshot(SnapshotError::Sync { .. } | SnapshotError::Io { .. }) => 3,
             _ => 1,
         }
     }
+}
+
+/// Ends the process, at once: its disk cannot be relied on, and whatever else it did could be built on what is lost.
+pub(crate) fn die(error: &ServerError) -> ! {
+    tracing::error!("{error}");
+    std::process::exit(i32::from(error.exit_code()))
 }

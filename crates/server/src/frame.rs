@@ -20,12 +20,15 @@ const HEADER_BYTES: usize = 8;
 pub(crate) const MAX_FRAME_BYTES: usize = 96 << 20;
 
 /// What a connection between nodes carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
 pub(crate) enum Kind {
     /// Raft's messages, one way.
-    Raft,
+    Raft = 0,
     /// Clients' commands one way, answers the other.
-    Forward,
+    Forward = 1,
+    /// One snapshot one way, how far it has come the other.
+    Snapshot = 2,
 }
 
 /// The first frame in each direction.
@@ -42,8 +45,9 @@ pub(crate) struct Greeting {
     /// The directory's id, 16 bytes, the highest first.
     #[prost(bytes = "vec", tag = "5")]
     pub(crate) directory: Vec<u8>,
-    #[prost(bool, tag = "6")]
-    pub(crate) is_forward: bool,
+    /// What the connection is for.
+    #[prost(enumeration = "Kind", tag = "6")]
+    pub(crate) kind: i32,
     /// Why the other is not wanted; empty when it is.
     #[prost(string, tag = "7")]
     pub(crate) refusal: String,

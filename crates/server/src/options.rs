@@ -36,12 +36,12 @@ pub struct Options {
     pub new: bool,
     /// Above this size of the log writes are refused, in bytes.
     pub log_limit_bytes: u64,
+    /// A snapshot is made when the log behind the last one has become so large, or as large as that one if that is
+    /// more, in bytes.
+    pub snapshot_after_bytes: u64,
 }
 
 impl Options {
-    /// The default of [`log_limit_bytes`](Self::log_limit_bytes): 2 GiB.
-    pub const LOG_LIMIT_BYTES: u64 = 2 << 30;
-
     /// This node's own entry among the members.
     pub fn own(&self) -> Option<&Member> {
         self.members.iter().find(|m| m.id == self.id)
@@ -167,6 +167,7 @@ mod tests {
             cluster: None,
             new: false,
             log_limit_bytes: 0,
+            snapshot_after_bytes: 0,
         };
         let name = options("2=b:2,1=a:1").default_cluster_name();
         assert_eq!(name, "1=a:1,2=b:2");

@@ -2,7 +2,7 @@
 //!
 //! To each other node this one makes two: one for Raft's messages, which go one way, and one for
 //! its clients' commands, which are answered on it. So a large value among the commands never
-//! delays a heartbeat. What is sent on a connection that is not there is dropped: Raft sends it
+//! delays a heartbeat, nor does a [snapshot](crate::snapshot), for which there is a third while it lasts. What is sent on a connection that is not there is dropped: Raft sends it
 //! again, and unanswered commands are sent again when the connection is back.
 
 use std::cell::{Cell, RefCell};
@@ -23,9 +23,10 @@ use crate::frame::{self, Greeting, Kind};
 use crate::options::Member;
 use crate::outbox::Outbox;
 use crate::shell::Shell;
+use crate::snapshot::{self, Sending};
 
 /// How long a connection may take to be made and greeted.
-const GREETING_TIME: Duration = Duration::from_secs(2);
+pub(crate) const GREETING_TIME: Duration = Duration::from_secs(2);
 
 /// The first and the longest pause before the next try.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -54,6 +55,8 @@ pub(crate) struct Peer {
     pub(crate) forward: Rc<Link>,
     /// Answers to its clients' commands: on the latest connection that it made for them.
     pub(crate) replies: RefCell<Option<Rc<Link>>>,
+    /// The snapshot that it is to be sent.
+    pub(crate) snapshot: Sending,
     /// What was said about it in the log since it was last connected, so that it is said once: the two
     /// directions may have different complaints, in turn.
     complaints: RefCell<BTreeSet<String>>,
@@ -168,6 +171,7 @@ impl Peers {
             raft: Rc::default(),
             forward: Rc::default(),
             replies: RefCell::default(),
+            snapshot: Sending::default(),
             complaints: RefCell::default(),
         };
         Self {
@@ -196,7 +200,7 @@ impl Peers {
             from: self.own.0,
             to: to.0,
             directory: self.directory.borrow().identity().directory.0.to_be_bytes().to_vec(),
-            is_forward: kind == Kind::Forward,
+            kind: kind.into(),
             refusal,
         }
     }
@@ -220,6 +224,12 @@ impl Peers {
         }
         if greeting.to != own.0 {
             return Err(format!("node {from} looks for node {} here, and this is node {own}", greeting.to));
+        }
+        if Kind::try_from(greeting.kind).is_err() {
+            return Err(format!(
+                "node {from} wants a connection for something that node {own} does not know ({})",
+                greeting.kind
+            ));
         }
         if !self.all.contains_key(&from) {
             return Err(format!("node {from} is not a member, says node {own}"));
@@ -298,15 +308,17 @@ async fn carry_dialled(
             };
             peer.forward.run(stream, buffer, on_frame).await
         }
+        Kind::Snapshot => unreachable!("a connection for a snapshot is made when there is one to send"),
     }
 }
 
-async fn connect(peers: &Peers, peer: &Peer, kind: Kind) -> Result<(TcpStream, BytesMut), String> {
+/// Makes a connection, and greets.
+pub(crate) async fn connect(peers: &Peers, peer: &Peer, kind: Kind) -> Result<(TcpStream, BytesMut), String> {
     let mut stream = TcpStream::connect(&peer.member.peer_addr).await.map_err(|error| error.to_string())?;
     tune(&stream).map_err(|error| error.to_string())?;
     say(&mut stream, &peers.greeting(peer.member.id, kind, String::new())).await?;
     let mut buffer = BytesMut::new();
-    let answer = hear(&mut stream, &mut buffer).await?;
+    let answer: Greeting = hear(&mut stream, &mut buffer, MAX_GREETING_BYTES).await?;
     if !answer.refusal.is_empty() {
         return Err(format!("refused this node: {}", answer.refusal));
     }
@@ -350,11 +362,12 @@ struct Greeted {
 async fn greet(peers: &Peers, mut stream: TcpStream) -> Result<Greeted, (Option<NodeId>, String)> {
     tune(&stream).map_err(|error| (None, error.to_string()))?;
     let mut buffer = BytesMut::new();
-    let greeting = hear(&mut stream, &mut buffer).await.map_err(|error| (None, error))?;
+    let heard = hear::<Greeting>(&mut stream, &mut buffer, MAX_GREETING_BYTES).await;
+    let greeting = heard.map_err(|error| (None, format!("not a greeting: {error}")))?;
     let claimed = NodeId(greeting.from);
-    let kind = if greeting.is_forward { Kind::Forward } else { Kind::Raft };
     let checked = peers.check(&greeting);
     let refusal = checked.as_ref().err().cloned().unwrap_or_default();
+    let kind = Kind::try_from(greeting.kind).unwrap_or(Kind::Raft);
     say(&mut stream, &peers.greeting(claimed, kind, refusal))
         .await
         .map_err(|error| (Some(claimed), error))?;
@@ -375,6 +388,7 @@ async fn carry_accepted(shell: &Shell, greeted: Greeted) {
             };
             link.run(stream, buffer, on_frame).await
         }
+        Kind::Snapshot => snapshot::receive(shell, from, stream, buffer).await,
     };
     if let Err(error) = ended {
         shell.peers.complain(from, error);
@@ -391,26 +405,32 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
-async fn say(stream: &mut TcpStream, greeting: &Greeting) -> Result<(), String> {
+/// Sends one message.
+pub(crate) async fn say(stream: &mut TcpStream, message: &impl Message) -> Result<(), String> {
     let mut out = Vec::new();
-    frame::put(&mut out, |out| greeting.encode_raw(out));
+    frame::put(&mut out, |out| message.encode_raw(out));
     stream.write_all(&out).await.map_err(|error| error.to_string())
 }
 
 /// A greeting is short: nothing longer is waited for from somebody who is not known yet.
 const MAX_GREETING_BYTES: usize = 64 << 10;
 
-async fn hear(stream: &mut TcpStream, buffer: &mut BytesMut) -> Result<Greeting, String> {
+/// Receives one message of at most about `longest` bytes. If this is dropped before it has ended nothing is lost.
+pub(crate) async fn hear<M: Message + Default>(
+    stream: &mut TcpStream,
+    buffer: &mut BytesMut,
+    longest: usize,
+) -> Result<M, String> {
     loop {
         if let Some(payload) = frame::take(buffer).map_err(|error| error.to_string())? {
-            return Greeting::decode(payload).map_err(|error| format!("not a greeting: {error}"));
+            return M::decode(payload).map_err(|error| format!("not what belongs here: {error}"));
         }
-        if buffer.len() > MAX_GREETING_BYTES {
-            return Err("not a greeting".to_owned());
+        if buffer.len() > longest {
+            return Err("longer than what belongs here".to_owned());
         }
         let read = stream.read_buf(buffer).await.map_err(|error| error.to_string())?;
         if read == 0 {
-            return Err("closed before the greeting".to_owned());
+            return Err("the other side closed the connection".to_owned());
         }
     }
 }

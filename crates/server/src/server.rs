@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bowline_kv::{Replica, ReplicaConfig};
-use bowline_raft::{Config, GroupId};
-use bowline_storage::{Directory, RealDisk, RecoveredGroup, Wal, WalConfig};
+use bowline_kv::{Image, Replica, ReplicaConfig};
+use bowline_raft::{Config, GroupId, LogId};
+use bowline_storage::{Directory, RealDisk, RecoveredGroup, Snapshots, Wal, WalConfig};
 use tokio::net::TcpListener;
 use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,7 +19,8 @@ use crate::face::{Connection, NodeInfo};
 use crate::frame::Kind;
 use crate::options::{Options, cluster_number};
 use crate::peers::{self, Peers};
-use crate::shell::Shell;
+use crate::shell::{self, Shell};
+use crate::snapshot::{self, Keeper, Made};
 
 /// How long a client's command is held without an answer: several elections.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,14 +58,11 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     let peer_port = own.peer_addr.rsplit_once(':').map_or("", |(_, port)| port);
     let peers_listener = listen("peers", &format!("{host}:{peer_port}")).await?;
 
-    let (replica, directory, wal) = open(&options)?;
+    let Opened { replica, directory, wal, files, current } = open(&options)?;
     disk::check_room(&wal)?;
     let identity = directory.identity().clone();
     let wake = Arc::new(Notify::new());
-    let disk = DiskThread::start(wal, wake.clone(), |error| {
-        tracing::error!("{error}");
-        std::process::exit(i32::from(error.exit_code()));
-    })?;
+    let disk = DiskThread::start(wal, wake.clone())?;
     let info = NodeInfo {
         node_id: options.id.0,
         cluster: identity.cluster.clone(),
@@ -84,7 +82,8 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         own.peer_addr,
         options.data.display()
     );
-    let shell = Rc::new(Shell::new(replica, peers, info, disk, wake, cluster));
+    let snapshots = Keeper::new(files, options.snapshot_after_bytes, current, shell::unix_us(), wake.clone());
+    let shell = Rc::new(Shell::new(replica, peers, info, disk, snapshots, wake, cluster));
     let mut tasks = vec![
         tokio::task::spawn_local(peers::accept(shell.clone(), peers_listener)),
         tokio::task::spawn_local({
@@ -96,6 +95,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         for kind in [Kind::Raft, Kind::Forward] {
             tasks.push(tokio::task::spawn_local(peers::dial(shell.clone(), id, kind)));
         }
+        tasks.push(tokio::task::spawn_local(snapshot::serve(shell.clone(), id)));
     }
     let accept = tokio::task::spawn_local(accept(shell.clone(), clients));
 
@@ -106,6 +106,7 @@ async fn serve(options: Options) -> Result<(), ServerError> {
     accept.abort();
     shell.drain(DRAIN_TIME).await;
     tasks.into_iter().for_each(|task| task.abort());
+    shell.snapshots.stop();
     shell.stop_disk();
     tracing::info!("stopped");
     Ok(())
@@ -125,8 +126,18 @@ async fn listen(what: &'static str, addr: &str) -> Result<TcpListener, ServerErr
     })
 }
 
-/// Opens the directory and the log, begins a new life, and makes the replica.
-fn open(options: &Options) -> Result<(Replica, Directory, Wal<RealDisk>), ServerError> {
+/// What a node starts with.
+struct Opened {
+    replica: Replica,
+    directory: Directory,
+    wal: Wal<RealDisk>,
+    files: Snapshots<RealDisk>,
+    /// The snapshot that the replica was made from.
+    current: Option<Made>,
+}
+
+/// Opens the directory, the log and the snapshot, begins a new life, and makes the replica.
+fn open(options: &Options) -> Result<Opened, ServerError> {
     let ids: Vec<_> = options.members.iter().map(|m| m.id).collect();
     let mut directory = if options.new {
         let name = options.cluster.clone().unwrap_or_else(|| options.default_cluster_name());
@@ -142,12 +153,16 @@ fn open(options: &Options) -> Result<(Replica, Directory, Wal<RealDisk>), Server
     };
     let disk = RealDisk::open(&options.data)
         .map_err(|source| ServerError::System { what: "open the data directory", source })?;
+    let files = Snapshots::new(disk.clone(), config.cluster);
     let (wal, group) = if directory.life() == 0 {
         (Wal::create(disk, config)?, RecoveredGroup::default())
     } else {
         let (wal, mut recovered) = Wal::open(disk, config)?;
         if let Some(torn) = &recovered.torn_tail {
             tracing::warn!("{torn}");
+        }
+        for unusable in &recovered.unusable_snapshots {
+            tracing::warn!("{unusable}");
         }
         (wal, recovered.groups.remove(&GroupId::FIRST_DATA).unwrap_or_default())
     };
@@ -156,8 +171,30 @@ fn open(options: &Options) -> Result<(Replica, Directory, Wal<RealDisk>), Server
     let seed = identity_seed(&directory) ^ life;
     let mut raft = Config::new(options.id, ids, seed);
     raft.max_log_bytes = options.log_limit_bytes;
+    let begun = Instant::now();
+    let (image, current) = load(&files, group.snapshot, seed)?.unzip();
     let config = ReplicaConfig { raft, life, command_timeout: COMMAND_TIMEOUT };
-    Ok((Replica::new(config, group.hard_state, None, group.entries), directory, wal))
+    let entries = group.entries.len();
+    let replica = Replica::new(config, group.hard_state, image, group.entries);
+    if let Some(Made { last, size_bytes, .. }) = current {
+        tracing::info!(
+            "starts from the snapshot up to entry {}: {size_bytes} bytes, read in {} ms; {entries} entries behind it",
+            last.index,
+            begun.elapsed().as_millis()
+        );
+    }
+    Ok(Opened { replica, directory, wal, files, current })
+}
+
+/// The image in the snapshot of that name, if it is one.
+fn load(files: &Snapshots<RealDisk>, last: LogId, seed: u64) -> Result<Option<(Image, Made)>, ServerError> {
+    if last == LogId::ZERO {
+        return Ok(None);
+    }
+    let reader = files.open(GroupId::FIRST_DATA, last)?;
+    let made = Made::new(reader.header(), reader.size_bytes());
+    let image = snapshot::load(reader, seed).map_err(ServerError::Load)?;
+    Ok(Some((image, made)))
 }
 
 fn identity_seed(directory: &Directory) -> u64 {
@@ -186,7 +223,7 @@ async fn accept(shell: Rc<Shell>, listener: TcpListener) {
         }
         let _ = stream.set_nodelay(true);
         let local = stream.local_addr().unwrap_or(shell.info.listen);
-        let connection = Connection::new(next_id, peer, local, shell.unix_us());
+        let connection = Connection::new(next_id, peer, local, shell::unix_us());
         next_id += 1;
         let client = Rc::new(Client::new(stream, connection));
         shell.clients.borrow_mut().insert(client.id, client.clone());

@@ -10,19 +10,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bowline_kv::{ClientId, Command, Output, Replica, Time};
+use bowline_kv::{Answer, ClientId, Command, Image, Output, Replica, Reply, Time};
 use bowline_raft::codec::{self, Header};
-use bowline_raft::{Body, GroupId, NodeId, RoleChange, RoleKind};
+use bowline_raft::{Body, GroupId, Message, NodeId, Restore, RoleChange, RoleKind};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use tokio::sync::Notify;
 
 use crate::client::Client;
 use crate::disk::DiskThread;
-use crate::face::info::{self, Memory, Metrics, Raft, RaftRole, Stats};
+use crate::face::info::{self, Memory, Metrics, Raft, RaftRole, Saving, Stats};
 use crate::face::{ClientFilter, NodeInfo, Sections};
 use crate::peers::Peers;
 use crate::resp::Value;
+use crate::snapshot::{self, Figures, Keeper, Made};
 
 /// How often time passes for the replica when nothing else happens: a fraction of a heartbeat.
 const TICK: Duration = Duration::from_millis(25);
@@ -38,6 +39,7 @@ pub(crate) struct Shell {
     /// Clients that are not read until the replica has room.
     paused: RefCell<HashSet<ClientId, FixedState>>,
     disk: DiskThread,
+    pub(crate) snapshots: Keeper,
     cluster: u64,
     persisted: Cell<u64>,
     started: Instant,
@@ -70,6 +72,7 @@ impl Shell {
         peers: Peers,
         info: NodeInfo,
         disk: DiskThread,
+        snapshots: Keeper,
         wake: Arc<Notify>,
         cluster: u64,
     ) -> Self {
@@ -82,6 +85,7 @@ impl Shell {
             clients: RefCell::default(),
             paused: RefCell::default(),
             disk,
+            snapshots,
             cluster,
             persisted: Cell::new(0),
             started: Instant::now(),
@@ -112,7 +116,9 @@ impl Shell {
             for (id, peer) in &self.peers.all {
                 replica.hold_answers(*id, peer.is_slow_to_take_replies());
             }
-            replica.tick(Time { monotonic: self.started.elapsed(), unix_ms: self.unix_us() / 1000 });
+            let unix_us = unix_us();
+            replica.tick(Time { monotonic: self.started.elapsed(), unix_ms: unix_us / 1000 });
+            self.snapshots.pass(&mut replica, unix_us);
             replica.ready()
         };
         self.carry_out(output);
@@ -122,13 +128,11 @@ impl Shell {
     fn carry_out(&self, output: Output) {
         for envelope in &output.messages {
             let peer = &self.peers.all[&envelope.to];
-            let header = Header {
-                cluster: self.cluster,
-                group: GroupId::FIRST_DATA,
-                from: NodeId(self.info.node_id),
-                to: envelope.to,
-            };
-            peer.raft.send(|out| codec::encode(header, &envelope.message, out));
+            if let Body::InstallSnapshot(_) = envelope.message.body {
+                peer.snapshot.want(envelope.message.clone());
+                continue;
+            }
+            peer.raft.send(|out| codec::encode(self.header(envelope.to), &envelope.message, out));
         }
         for (to, bytes) in &output.forwards {
             self.peers.all[to].forward.send(|out| out.extend_from_slice(bytes));
@@ -142,6 +146,12 @@ impl Shell {
         if let Some(write) = output.write {
             self.disk.submit(write);
         }
+        if let Some(Restore { last, .. }) = output.restore {
+            let taken = self.replica.borrow_mut().restore(self.snapshots.take(last));
+            assert!(taken, "the replica does not take the snapshot {last} that it asked for");
+            tracing::info!("goes on from the snapshot up to entry {}", last.index);
+            self.wake.notify_one();
+        }
         self.answer(output.answers);
         if let Some(role) = output.role {
             log_role(role);
@@ -154,7 +164,7 @@ impl Shell {
         }
     }
 
-    fn answer(&self, answers: Vec<bowline_kv::Answer>) {
+    fn answer(&self, answers: Vec<Answer>) {
         let mut answered: Vec<Rc<Client>> = Vec::new();
         {
             let clients = self.clients.borrow();
@@ -177,24 +187,67 @@ impl Shell {
         }
     }
 
-    /// A message of another node's raft.
+    /// The first words of a message to that node's raft.
+    pub(crate) fn header(&self, to: NodeId) -> Header {
+        Header { cluster: self.cluster, group: GroupId::FIRST_DATA, from: NodeId(self.info.node_id), to }
+    }
+
+    /// A message of another node's raft, on the connection for them.
     pub(crate) fn on_raft(&self, from: NodeId, payload: &[u8]) -> Result<(), String> {
-        let (header, message) = codec::decode(payload).map_err(|error| error.to_string())?;
-        let own =
-            Header { cluster: self.cluster, group: GroupId::FIRST_DATA, from, to: NodeId(self.info.node_id) };
-        if header != own {
-            return Err(format!("a message for {header:?} on a connection of {own:?}"));
-        }
+        let message = self.decode(from, payload)?;
         if let Body::InstallSnapshot(_) = message.body {
             return Err("a snapshot among the messages, where none is sent".to_owned());
         }
         bowline_kv::check_entries(&message)
             .map_err(|error| format!("an entry that this version cannot read: {error}; update this node"))?;
+        self.give(from, message);
+        Ok(())
+    }
+
+    /// A message from that node, if it is one.
+    pub(crate) fn decode(&self, from: NodeId, payload: &[u8]) -> Result<Message, String> {
+        let (header, message) = codec::decode(payload).map_err(|error| error.to_string())?;
+        let to = NodeId(self.info.node_id);
+        let own = Header { from, ..self.header(to) };
+        if header == own {
+            Ok(message)
+        } else {
+            Err(format!("a message for {header:?} on a connection of {own:?}"))
+        }
+    }
+
+    /// Gives Raft a message that this version can read.
+    pub(crate) fn give(&self, from: NodeId, message: Message) {
         if let Err(reject) = self.replica.borrow_mut().message(from, message) {
             self.peers.complain(from, format!("rejected: {reject}"));
         }
         self.wake.notify_one();
-        Ok(())
+    }
+
+    /// Gives Raft the message that brings a snapshot, whose file is here, and holds its image until the file is in
+    /// force. Raft may have no use for it any more.
+    pub(crate) fn install(&self, from: NodeId, message: Message, image: Image, made: Made) {
+        let snapshot = |shell: &Self| shell.replica.borrow().node().snapshot();
+        let before = snapshot(self);
+        self.give(from, message);
+        if snapshot(self) == made.last && before != made.last {
+            self.snapshots.hold(image, made);
+        } else {
+            snapshot::drop_elsewhere(image);
+        }
+    }
+
+    /// Answers, in time, with a number in 16 hexadecimal digits that is the same on nodes whose state is, and the index
+    /// of the entry behind which the state was that.
+    pub(crate) fn digest(self: &Rc<Self>, client: ClientId, token: u64) {
+        let image = self.replica.borrow().image();
+        let shell = self.clone();
+        tokio::task::spawn_local(async move {
+            // It reads every byte: not here, where everybody waits.
+            let (digest, last) = snapshot::blocking(move || (image.digest(), image.last())).await;
+            let reply = Reply::Simple(format!("{digest:016x} {}", last.index).into());
+            shell.answer(vec![Answer { client, token, reply }]);
+        });
     }
 
     pub(crate) fn submit(&self, client: ClientId, token: u64, command: &Command<'_>) {
@@ -223,12 +276,6 @@ impl Shell {
         }
     }
 
-    /// Microseconds since 1970.
-    pub(crate) fn unix_us(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-    }
-
     /// Lets every client have what it is owed, and reads no more of any.
     pub(crate) async fn drain(&self, patience: Duration) {
         self.stopping.set(true);
@@ -252,7 +299,7 @@ impl Shell {
     }
 
     pub(crate) fn info_text(&self, sections: Sections) -> Value {
-        let now_us = self.unix_us();
+        let now_us = unix_us();
         Value::Verbatim(info::render(sections, &self.info, &self.metrics(), now_us))
     }
 
@@ -261,7 +308,7 @@ impl Shell {
         let clients = self.clients.borrow();
         let mut ids: Vec<_> = clients.keys().copied().collect();
         ids.sort_unstable_by_key(|id| id.0);
-        let now_us = self.unix_us();
+        let now_us = unix_us();
         let line =
             |id: ClientId| if id == asking { own.clone() } else { clients[&id].describe(filter, now_us) };
         let lines: Vec<String> = ids.into_iter().filter_map(line).collect();
@@ -271,6 +318,8 @@ impl Shell {
     fn metrics(&self) -> Metrics {
         let replica = self.replica.borrow();
         let status = replica.status();
+        let Figures { current, writing_since, last_save_us, last_took, last_failed } =
+            self.snapshots.figures();
         let clients = self.clients.borrow();
         let peer = |id: &NodeId, peer: &crate::peers::Peer| {
             let known = status.peers.iter().find(|p| p.id == *id);
@@ -297,6 +346,14 @@ impl Shell {
                 output_bytes: self.stats.output_bytes.get(),
             },
             keys: status.keys,
+            saving: Saving {
+                current_s: writing_since.map(|since| since.elapsed().as_secs()),
+                last_us: last_save_us,
+                last_s: last_took.map(|took| took.as_secs()),
+                last_failed,
+                // A snapshot that was received is named before it is applied.
+                entries_since: status.last_applied.saturating_sub(status.snapshot_index),
+            },
             raft: Raft {
                 role: match status.role {
                     RoleKind::Leader => RaftRole::Leader,
@@ -309,15 +366,26 @@ impl Shell {
                 last_applied: status.last_applied,
                 last_log_index: status.last_log_index,
                 durable_index: status.durable_index,
-                log_entries: status.last_log_index,
+                log_entries: status.last_log_index - status.snapshot_index,
                 log_bytes: self.disk.log_bytes(),
                 log_limit_bytes: status.log_limit_bytes,
+                snapshot_index: status.snapshot_index,
+                snapshot_made_us: current.map(|made| made.made_us),
+                snapshot_bytes: current.map_or(0, |made| made.size_bytes),
                 completion_records: status.records,
-                sessions: 0,
+                sessions: status.sessions,
+                session_bytes: status.sessions_bytes,
+                duplicates: status.duplicates,
                 peers: self.peers.all.iter().map(|(id, p)| peer(id, p)).collect(),
             },
         }
     }
+}
+
+/// Microseconds since 1970.
+pub(crate) fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn log_role(change: RoleChange) {

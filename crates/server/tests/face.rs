@@ -4,7 +4,7 @@
 mod common;
 
 use bowline_kv::Reply;
-use bowline_server::face::info::{Memory, Peer, Raft, RaftRole, Stats};
+use bowline_server::face::info::{Memory, Peer, Raft, RaftRole, Saving, Stats};
 use bowline_server::face::{Metrics, NodeInfo, Sections, info};
 use bowline_server::resp::{Protocol, Value};
 use common::{Client, NOW_US, frame, node};
@@ -75,6 +75,8 @@ fn errors_are_worded_as_in_redis() {
         ("CONFIG REWRITE", "-ERR The server is running without a config file"),
         ("FUNCTION FLUSH x", "-ERR FUNCTION FLUSH only supports SYNC|ASYNC option"),
         ("FUNCTION FOO", "-ERR unknown subcommand 'FOO'. Try FUNCTION HELP."),
+        ("BGSAVE now", "-ERR syntax error"),
+        ("LASTSAVE now", "-ERR wrong number of arguments for 'lastsave' command"),
         ("DEBUG", "-ERR wrong number of arguments for 'debug' command"),
     ]);
 }
@@ -86,7 +88,7 @@ fn what_is_not_served_is_refused_and_not_ignored() {
         ("CLIENT TRACKING ON", "-ERR CLIENT TRACKING is not supported"),
         ("client kill ID 3", "-ERR CLIENT KILL is not supported"),
         ("FUNCTION LOAD x", "-ERR FUNCTION LOAD is not supported"),
-        ("DEBUG SLEEP 0", "-ERR DEBUG is not supported"),
+        ("DEBUG SLEEP 0", "-ERR DEBUG SLEEP is not supported"),
         (
             "CONFIG SET save x",
             "-ERR CONFIG SET is not supported; settings are given when the server is started",
@@ -234,6 +236,13 @@ fn info_shows_every_figure_under_its_name() {
             output_bytes: 16,
         },
         keys: 17,
+        saving: Saving {
+            current_s: None,
+            last_us: 31_000_000,
+            last_s: Some(32),
+            last_failed: true,
+            entries_since: 33,
+        },
         raft: Raft {
             role: RaftRole::Leader,
             term: 20,
@@ -245,8 +254,13 @@ fn info_shows_every_figure_under_its_name() {
             log_entries: 25,
             log_bytes: 26,
             log_limit_bytes: 27,
+            snapshot_index: 34,
+            snapshot_made_us: Some(NOW_US - 35_999_999),
+            snapshot_bytes: 36,
             completion_records: 28,
             sessions: 29,
+            session_bytes: 30,
+            duplicates: 31,
             peers: vec![
                 Peer { id: 1, addr: "h:7379".into(), is_up: true, match_index: Some(21), lag: Some(2) },
                 Peer { id: 3, addr: "h:7381".into(), is_up: false, match_index: None, lag: None },
@@ -257,8 +271,9 @@ fn info_shows_every_figure_under_its_name() {
     let text = |names: &[&[u8]]| info::render(Sections::parse(names), &node, &metrics, NOW_US);
     let raft = "# Raft\r\nraft_cluster:blue\r\nraft_node_id:2\r\nraft_role:leader\r\nraft_term:20\r\nraft_leader_id:2\r\n\
         raft_commit_index:21\r\nraft_last_applied:22\r\nraft_last_log_index:23\r\nraft_durable_index:24\r\n\
-        raft_log_entries:25\r\nraft_log_bytes:26\r\nraft_log_limit_bytes:27\r\nraft_completion_records:28\r\n\
-        raft_sessions:29\r\nraft_peers:2\r\n\
+        raft_log_entries:25\r\nraft_log_bytes:26\r\nraft_log_limit_bytes:27\r\n\
+        raft_snapshot_index:34\r\nraft_snapshot_age_sec:35\r\nraft_snapshot_bytes:36\r\nraft_completion_records:28\r\n\
+        raft_sessions:29\r\nraft_session_bytes:30\r\nraft_duplicates_suppressed:31\r\nraft_peers:2\r\n\
         raft_peer0:id=1,addr=h:7379,state=up,match_index=21,lag=2\r\n\
         raft_peer1:id=3,addr=h:7381,state=down,match_index=unknown,lag=unknown\r\n";
     assert_eq!(text(&[b"RAFT"]), raft);
@@ -292,6 +307,12 @@ fn info_shows_every_figure_under_its_name() {
         "total_system_memory_human:8.00G",
         "maxmemory_human:0B",
         "loading:0",
+        "rdb_changes_since_last_save:33",
+        "rdb_bgsave_in_progress:0",
+        "rdb_last_save_time:31",
+        "rdb_last_bgsave_status:err",
+        "rdb_last_bgsave_time_sec:32",
+        "rdb_current_bgsave_time_sec:-1",
         "total_connections_received:11",
         "rejected_connections:12",
         "total_commands_processed:13",

@@ -17,6 +17,7 @@
 //! disk; [`fork`](SimDisk::fork) makes another one of the same state.
 
 mod inode;
+mod operation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -28,6 +29,7 @@ use rand::{RngExt, SeedableRng};
 
 pub use inode::Keep;
 use inode::{Change, Inode};
+pub use operation::Operation;
 
 /// What a disk writes whole or not at all, in bytes.
 pub const SECTOR_BYTES: usize = 512;
@@ -78,7 +80,7 @@ struct State {
     pending_names: Vec<Rebinding>,
     /// Raised by every crash.
     life: u64,
-    operations: u64,
+    operations: Vec<Operation>,
     stop_at: Option<u64>,
     stopped: bool,
     fail_next_sync: bool,
@@ -104,7 +106,7 @@ impl SimDisk {
             durable_names: BTreeMap::new(),
             pending_names: Vec::new(),
             life: 0,
-            operations: 0,
+            operations: Vec::new(),
             stop_at: None,
             stopped: false,
             fail_next_sync: false,
@@ -123,6 +125,7 @@ impl SimDisk {
             names: state.names.clone(),
             durable_names: state.durable_names.clone(),
             pending_names: state.pending_names.clone(),
+            operations: state.operations.clone(),
             random: StdRng::seed_from_u64(seed),
             ..*state
         };
@@ -154,7 +157,12 @@ impl SimDisk {
     /// How many operations that change something or sync there have been: creating, writing, truncating,
     /// syncing, renaming, removing.
     pub fn operations(&self) -> u64 {
-        self.lock().operations
+        self.lock().operations.len() as u64
+    }
+
+    /// What each of them was, in their order.
+    pub fn history(&self) -> Vec<Operation> {
+        self.lock().operations.clone()
     }
 
     /// The next sync of a file fails.
@@ -192,10 +200,11 @@ impl SimDisk {
     /// Counts an operation; an error when it is the one to stop at, or behind it.
     fn operate<T>(
         &self,
+        what: Operation,
         half: impl FnOnce(&mut State),
         whole: impl FnOnce(&mut State) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.lock().operate(half, whole)
+        self.lock().operate(what, half, whole)
     }
 }
 
@@ -246,14 +255,15 @@ impl State {
 
     fn operate<T>(
         &mut self,
+        what: Operation,
         half: impl FnOnce(&mut Self),
         whole: impl FnOnce(&mut Self) -> io::Result<T>,
     ) -> io::Result<T> {
         if self.stopped {
             return Err(stopped());
         }
-        let number = self.operations;
-        self.operations += 1;
+        let number = self.operations.len() as u64;
+        self.operations.push(what);
         if self.stop_at != Some(number) {
             return whole(self);
         }
@@ -356,7 +366,7 @@ impl Disk for SimDisk {
                 let _ = make(state);
             }
         };
-        let (inode, life) = self.operate(half, make)?;
+        let (inode, life) = self.operate(Operation::Create, half, make)?;
         Ok(SimFile { state: Arc::clone(&self.state), inode, life })
     }
 
@@ -380,7 +390,7 @@ impl Disk for SimDisk {
                 let _ = make(state);
             }
         };
-        self.operate(half, make)
+        self.operate(Operation::Rename, half, make)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -395,7 +405,7 @@ impl Disk for SimDisk {
                 let _ = make(state);
             }
         };
-        self.operate(half, make)
+        self.operate(Operation::Remove, half, make)
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -409,7 +419,7 @@ impl Disk for SimDisk {
                 let _ = make(state);
             }
         };
-        self.operate(half, make)
+        self.operate(Operation::SyncDirectory, half, make)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -437,7 +447,7 @@ impl DiskFile for SimFile {
             let sectors = state.random.random_range(0..=bytes.len().div_ceil(SECTOR_BYTES));
             let _ = state.write(self, offset, &bytes[..(sectors * SECTOR_BYTES).min(bytes.len())]);
         };
-        lock(&self.state).operate(half, |state| state.write(self, offset, bytes))
+        lock(&self.state).operate(Operation::Write, half, |state| state.write(self, offset, bytes))
     }
 
     fn truncate(&self, size_bytes: u64) -> io::Result<()> {
@@ -454,7 +464,7 @@ impl DiskFile for SimFile {
                 let _ = make(state);
             }
         };
-        lock(&self.state).operate(half, make)
+        lock(&self.state).operate(Operation::Truncate, half, make)
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -463,6 +473,6 @@ impl DiskFile for SimFile {
                 let _ = state.sync(self);
             }
         };
-        lock(&self.state).operate(half, |state| state.sync(self))
+        lock(&self.state).operate(Operation::Sync, half, |state| state.sync(self))
     }
 }

@@ -1,7 +1,9 @@
-//! One Raft server of the labs in the virtual world: a [`Peer`] with a clock, a disk, and ends to the others.
+//! One server of the labs in the virtual world, with a clock, a disk, and ends to the others. What it runs is a
+//! [`Seat`]: a bare [`Peer`], whose service is the tester's, or the key/value store of
+//! [`KvServer`](crate::kv_server::KvServer).
 //!
 //! This is all that an engineer writes around a peer: inputs in, effects out, in order. The clock has an offset
-//! and a rate of its own. The disk is the seeds' persister; what it is given is there at once, or, on a slow
+//! and a rate of its own, and what it takes for the time of day is a few seconds off. The disk is the seeds' persister; what it is given is there at once, or, on a slow
 //! disk, after up to 20 ms, and is lost if the server crashes before. What is to be applied goes through an
 //! unbuffered channel, as the seeds ask.
 
@@ -12,9 +14,10 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bowline_kv::Time;
 use bowline_raft::codec::{self, Header};
 use bowline_raft::peer::{ApplyMsg, Effect, Peer, Persister, Save};
-use bowline_raft::{Body, Envelope, GroupId, Index, LogId, Message, Term};
+use bowline_raft::{Alarm, Body, Envelope, GroupId, Index, LogId, Message, Node, Term};
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -33,6 +36,12 @@ const SLOWEST_SAVE: Duration = Duration::from_millis(20);
 
 /// How far a clock goes wrong at most: millionths of the time that passes.
 const WORST_RATE_PPM: i64 = 10_000;
+
+/// How far a clock's time of day is off at most.
+const WORST_DAYTIME: Duration = Duration::from_secs(10);
+
+/// When every virtual world begins, in milliseconds since 1970.
+const BEGINNING_MS: u64 = 1_700_000_000_000;
 
 /// The name under which pre-votes are counted.
 pub const PRE_VOTE: &str = "PreVote";
@@ -60,6 +69,7 @@ impl fmt::Display for DiskKind {
 struct Clock {
     offset: Duration,
     rate_ppm: i64,
+    daytime_offset: Duration,
 }
 
 impl Clock {
@@ -69,13 +79,17 @@ impl Clock {
         Self {
             offset: up_to(&mut random, Duration::from_secs(3600)),
             rate_ppm: random.random_range(-WORST_RATE_PPM..=WORST_RATE_PPM),
+            daytime_offset: up_to(&mut random, WORST_DAYTIME),
         }
     }
 
-    fn at(self, now: Duration) -> Duration {
+    fn at(self, now: Duration) -> Time {
         let passed = i64::try_from(now.as_micros()).expect("a virtual time fits");
         let shown = passed + passed * self.rate_ppm / 1_000_000;
-        self.offset + Duration::from_micros(u64::try_from(shown).expect("a rate is near 1"))
+        let shown = Duration::from_micros(u64::try_from(shown).expect("a rate is near 1"));
+        let daytime_ms =
+            u64::try_from((self.daytime_offset + shown).as_millis()).expect("a virtual time fits");
+        Time { monotonic: self.offset + shown, unix_ms: BEGINNING_MS + daytime_ms }
     }
 }
 
@@ -98,11 +112,42 @@ pub struct Parts {
     pub watch: Rc<RefCell<Watch>>,
 }
 
-/// A running server. Handles are cheap and mean the same server.
-#[derive(Clone)]
-pub struct Host(Rc<Inner>);
+/// What runs on a server: something that takes a peer's inputs and wants a peer's effects.
+pub trait Seat: fmt::Debug + Sized + 'static {
+    /// What its host keeps for it: who waits for what comes out.
+    type Desk;
 
-struct Inner {
+    /// The time is now `time`.
+    fn tick(&mut self, time: Time);
+    /// Server `from` asks, by a call that is answered under this number.
+    fn request(&mut self, from: usize, call: u64, request: Message);
+    /// One of its own calls has ended with a reply.
+    fn reply(&mut self, call: u64, reply: Message);
+    /// One of its own calls has ended without.
+    fn failed(&mut self, call: u64);
+    /// All saves up to this one are durable.
+    fn saved(&mut self, seq: u64);
+    /// What is to be done.
+    fn effects(&mut self) -> Vec<Effect>;
+    /// The node inside.
+    fn node(&self) -> &Node;
+    /// How many messages no correct peer would have sent.
+    fn rejected(&self) -> u64;
+    /// What an operator must hear of, since this was last asked.
+    fn take_alarms(&mut self) -> Vec<Alarm>;
+
+    /// Hands over what it wants applied.
+    fn apply(&mut self, host: &Host<Self>, message: ApplyMsg);
+    /// Hands over what else has come out of the last effects.
+    fn passed(&mut self, host: &Host<Self>);
+    /// It ends: nothing more is handed over.
+    fn killed(&mut self, host: &Host<Self>);
+}
+
+/// A running server. Handles are cheap and mean the same server.
+pub struct Host<S: Seat = Peer>(Rc<Inner<S>>);
+
+struct Inner<S: Seat> {
     sim: Sim,
     me: usize,
     ends: Vec<ClientEnd>,
@@ -110,7 +155,8 @@ struct Inner {
     disk: DiskKind,
     clock: Clock,
     watch: Rc<RefCell<Watch>>,
-    peer: RefCell<Peer>,
+    seat: RefCell<S>,
+    is_killed: Cell<bool>,
     /// What waits until the disk has finished what it is busy with.
     saves: RefCell<Vec<Save>>,
     disk_is_busy: Cell<bool>,
@@ -118,6 +164,12 @@ struct Inner {
     /// Requests that wait for their reply, by the number that the peer knows them by.
     open: RefCell<BTreeMap<u64, OneshotSender<Bytes>>>,
     requests: Cell<u64>,
+    desk: S::Desk,
+}
+
+/// A peer's service, which takes what is to be applied.
+#[derive(Debug)]
+pub struct ApplyDesk {
     /// Committed, and not yet taken by the service.
     applies: RefCell<VecDeque<ApplyMsg>>,
     hands_over: Cell<bool>,
@@ -125,48 +177,37 @@ struct Inner {
     apply_channel: RefCell<Option<Sender<ApplyMsg>>>,
 }
 
-impl fmt::Debug for Host {
+impl<S: Seat> Clone for Host<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Seat> fmt::Debug for Host<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Host({})", self.0.me)
     }
 }
 
-impl Host {
+impl Parts {
+    /// From what the election timeouts of this life are drawn.
+    pub(crate) fn elections(&self) -> u64 {
+        derive(derive(self.seed, "elections", self.me as u64), "life", self.life)
+    }
+}
+
+impl Host<Peer> {
     /// Makes the peer from what its persister holds, and lets it run. The receiver is the seeds' apply channel.
     pub fn start(sim: &Sim, parts: Parts) -> (Self, Receiver<ApplyMsg>) {
-        let Parts { me, life, ends, persister, disk, seed, watch } = parts;
-        let elections = derive(derive(seed, "elections", me as u64), "life", life);
-        let peer = Peer::make(ends.len(), me, &persister.borrow(), elections);
+        let peer = Peer::make(parts.ends.len(), parts.me, &parts.persister.borrow(), parts.elections());
         let peer = peer.expect("a persister holds what a peer has saved");
-        watch.borrow_mut().started(peer.node());
         let (apply_channel, applied) = rendezvous();
-        let host = Self(Rc::new(Inner {
-            sim: sim.clone(),
-            me,
-            ends,
-            persister,
-            disk,
-            clock: Clock::of(seed, me),
-            watch,
-            peer: RefCell::new(peer),
-            saves: RefCell::default(),
-            disk_is_busy: Cell::new(false),
-            disk_random: RefCell::new(stream(seed, "disk", (me as u64) << 32 | life)),
-            open: RefCell::default(),
-            requests: Cell::new(0),
+        let desk = ApplyDesk {
             applies: RefCell::default(),
             hands_over: Cell::new(false),
             apply_channel: RefCell::new(Some(apply_channel)),
-        }));
-        let first_tick = up_to(&mut stream(seed, "ticks", me as u64), TICK);
-        sim.spawn(host.clone().ticks(first_tick));
-        (host, applied)
-    }
-
-    /// What others find under the server's name.
-    pub fn service(&self) -> Server {
-        let host = self.clone();
-        Server::new(move |incoming| Box::pin(host.clone().serve(incoming)))
+        };
+        (Self::run(sim, parts, peer, desk), applied)
     }
 
     /// Starts agreement on a command; the answer comes at once.
@@ -176,7 +217,7 @@ impl Host {
 
     /// The term, and whether the peer thinks that it leads.
     pub fn get_state(&self) -> (Term, bool) {
-        self.0.peer.borrow().get_state()
+        self.0.seat.borrow().get_state()
     }
 
     /// The service has made a snapshot of all up to `index`.
@@ -184,16 +225,139 @@ impl Host {
         self.pass(Cause::Own, |peer| peer.snapshot(index, snapshot));
     }
 
-    /// Kills the peer: it neither says nor hands over anything more.
+    /// Gives the service what is committed, one after the other, each when it has taken the one before.
+    async fn hand_over(self) {
+        let desk = &self.0.desk;
+        loop {
+            let next = desk.applies.borrow_mut().pop_front();
+            let Some(message) = next else { break };
+            let offer = desk.apply_channel.borrow().as_ref().map(|channel| channel.send(message));
+            let Some(offer) = offer else { break };
+            if offer.await.is_err() {
+                break;
+            }
+        }
+        desk.hands_over.set(false);
+    }
+}
+
+impl Seat for Peer {
+    type Desk = ApplyDesk;
+
+    fn tick(&mut self, time: Time) {
+        self.tick(time.monotonic);
+    }
+
+    fn request(&mut self, from: usize, call: u64, request: Message) {
+        self.request(from, call, request);
+    }
+
+    fn reply(&mut self, call: u64, reply: Message) {
+        self.reply(call, reply);
+    }
+
+    fn failed(&mut self, call: u64) {
+        self.failed(call);
+    }
+
+    fn saved(&mut self, seq: u64) {
+        self.saved(seq);
+    }
+
+    fn effects(&mut self) -> Vec<Effect> {
+        self.effects()
+    }
+
+    fn node(&self) -> &Node {
+        self.node()
+    }
+
+    fn rejected(&self) -> u64 {
+        self.rejected()
+    }
+
+    fn take_alarms(&mut self) -> Vec<Alarm> {
+        self.take_alarms()
+    }
+
+    fn apply(&mut self, host: &Host<Self>, message: ApplyMsg) {
+        match &message {
+            ApplyMsg::Command { index, .. } => host.watch().borrow_mut().applied(self.node(), *index),
+            ApplyMsg::Snapshot { index, term, .. } => {
+                host.watch().borrow_mut().restored(self.node().id(), LogId::new(*term, *index));
+            }
+        }
+        let desk = host.desk();
+        desk.applies.borrow_mut().push_back(message);
+        if !desk.hands_over.replace(true) {
+            host.0.sim.spawn(host.clone().hand_over());
+        }
+    }
+
+    fn passed(&mut self, _: &Host<Self>) {}
+
+    fn killed(&mut self, host: &Host<Self>) {
+        self.kill();
+        host.desk().applies.borrow_mut().clear();
+        host.desk().apply_channel.take();
+    }
+}
+
+impl<S: Seat> Host<S> {
+    /// Lets it run.
+    pub(crate) fn run(sim: &Sim, parts: Parts, seat: S, desk: S::Desk) -> Self {
+        let Parts { me, life, ends, persister, disk, seed, watch } = parts;
+        watch.borrow_mut().started(seat.node());
+        let host = Self(Rc::new(Inner {
+            sim: sim.clone(),
+            me,
+            ends,
+            persister,
+            disk,
+            clock: Clock::of(seed, me),
+            watch,
+            seat: RefCell::new(seat),
+            is_killed: Cell::new(false),
+            saves: RefCell::default(),
+            disk_is_busy: Cell::new(false),
+            disk_random: RefCell::new(stream(seed, "disk", (me as u64) << 32 | life)),
+            open: RefCell::default(),
+            requests: Cell::new(0),
+            desk,
+        }));
+        let first_tick = up_to(&mut stream(seed, "ticks", me as u64), TICK);
+        sim.spawn(host.clone().ticks(first_tick));
+        host
+    }
+
+    /// What runs on it, to look at.
+    pub fn look<T>(&self, look: impl FnOnce(&S) -> T) -> T {
+        look(&self.0.seat.borrow())
+    }
+
+    pub(crate) fn desk(&self) -> &S::Desk {
+        &self.0.desk
+    }
+
+    pub(crate) fn watch(&self) -> &RefCell<Watch> {
+        &self.0.watch
+    }
+
+    /// What others find under the server's name.
+    pub fn service(&self) -> Server {
+        let host = self.clone();
+        Server::new(move |incoming| Box::pin(host.clone().serve(incoming)))
+    }
+
+    /// Kills it: it neither says nor hands over anything more.
     pub fn kill(&self) {
-        self.0.peer.borrow_mut().kill();
-        self.0.applies.borrow_mut().clear();
-        self.0.apply_channel.take();
+        self.0.is_killed.set(true);
+        self.0.seat.borrow_mut().killed(self);
     }
 
     async fn ticks(self, first: Duration) {
         self.0.sim.sleep(first).await;
-        while !self.0.peer.borrow().is_killed() {
+        while !self.0.is_killed.get() {
             self.pass(Cause::Own, |_| ());
             self.0.sim.sleep(TICK).await;
         }
@@ -201,7 +365,7 @@ impl Host {
 
     /// A request that has come in; the reply, as soon as there is one. A killed peer gives none, and the caller
     /// hears from the network that it is gone.
-    async fn serve(self, incoming: Incoming) -> Bytes {
+    pub(crate) async fn serve(self, incoming: Incoming) -> Bytes {
         let (header, request) = codec::decode(&incoming.args).expect("peers send messages");
         let from = usize::try_from(header.from.0 - 1).expect("a server's number");
         let call = self.0.requests.get();
@@ -216,35 +380,33 @@ impl Host {
     }
 
     /// One input, the time, and then all that is to be done.
-    fn pass<T>(&self, cause: Cause, input: impl FnOnce(&mut Peer) -> T) -> T {
-        let mut peer = self.0.peer.borrow_mut();
-        let result = input(&mut peer);
-        peer.tick(self.0.clock.at(self.0.sim.now()));
-        loop {
-            let effects = peer.effects();
-            if peer.is_killed() {
-                break;
-            }
+    pub(crate) fn pass<T>(&self, cause: Cause, input: impl FnOnce(&mut S) -> T) -> T {
+        let mut seat = self.0.seat.borrow_mut();
+        let result = input(&mut seat);
+        seat.tick(self.0.clock.at(self.0.sim.now()));
+        while !self.0.is_killed.get() {
+            let effects = seat.effects();
             let save = effects.iter().find_map(|effect| match effect {
                 Effect::Save(save) => Some(save),
                 _ => None,
             });
-            self.0.watch.borrow_mut().stepped(peer.node(), save);
-            let alarms = peer.take_alarms();
-            self.0.watch.borrow_mut().complains(peer.node().id(), peer.rejected(), &alarms);
+            self.0.watch.borrow_mut().stepped(seat.node(), save);
+            let alarms = seat.take_alarms();
+            self.0.watch.borrow_mut().complains(seat.node().id(), seat.rejected(), &alarms);
+            seat.passed(self);
             if effects.is_empty() {
                 break;
             }
             for effect in effects {
-                self.carry_out(&mut peer, effect, cause);
+                self.carry_out(&mut seat, effect, cause);
             }
         }
         result
     }
 
-    fn carry_out(&self, peer: &mut Peer, effect: Effect, cause: Cause) {
+    fn carry_out(&self, seat: &mut S, effect: Effect, cause: Cause) {
         match effect {
-            Effect::Save(save) => self.save(peer, save),
+            Effect::Save(save) => self.save(seat, save),
             Effect::Call { call, to, request } => {
                 let method = method(&request);
                 let args = self.send(to, request, cause);
@@ -255,20 +417,7 @@ impl Host {
                 let open = self.0.open.borrow_mut().remove(&call);
                 open.expect("a request is answered once").send(bytes);
             }
-            Effect::Apply(message) => {
-                match &message {
-                    ApplyMsg::Command { index, .. } => {
-                        self.0.watch.borrow_mut().applied(peer.node(), *index);
-                    }
-                    ApplyMsg::Snapshot { index, term, .. } => {
-                        self.0.watch.borrow_mut().restored(peer.node(), LogId::new(*term, *index));
-                    }
-                }
-                self.0.applies.borrow_mut().push_back(message);
-                if !self.0.hands_over.replace(true) {
-                    self.0.sim.spawn(self.clone().hand_over());
-                }
-            }
+            Effect::Apply(message) => seat.apply(self, message),
         }
     }
 
@@ -292,25 +441,11 @@ impl Host {
         }
     }
 
-    /// Gives the service what is committed, one after the other, each when it has taken the one before.
-    async fn hand_over(self) {
-        loop {
-            let next = self.0.applies.borrow_mut().pop_front();
-            let Some(message) = next else { break };
-            let offer = self.0.apply_channel.borrow().as_ref().map(|channel| channel.send(message));
-            let Some(offer) = offer else { break };
-            if offer.await.is_err() {
-                break;
-            }
-        }
-        self.0.hands_over.set(false);
-    }
-
-    fn save(&self, peer: &mut Peer, save: Save) {
+    fn save(&self, seat: &mut S, save: Save) {
         match self.0.disk {
             DiskKind::Fast => {
                 self.0.watch.borrow_mut().saving(node_id(self.0.me), std::slice::from_ref(&save));
-                self.finish(peer, &save);
+                self.finish(seat, &save);
             }
             DiskKind::Slow => {
                 self.0.saves.borrow_mut().push(save);
@@ -330,7 +465,7 @@ impl Host {
             self.0.watch.borrow_mut().saving(node_id(self.0.me), &saves);
             let time = up_to(&mut self.0.disk_random.borrow_mut(), SLOWEST_SAVE);
             self.0.sim.sleep(time).await;
-            if self.0.peer.borrow().is_killed() {
+            if self.0.is_killed.get() {
                 return;
             }
             self.pass(Cause::Own, |peer| self.finish(peer, last));
@@ -338,10 +473,10 @@ impl Host {
         self.0.disk_is_busy.set(false);
     }
 
-    fn finish(&self, peer: &mut Peer, save: &Save) {
+    fn finish(&self, seat: &mut S, save: &Save) {
         self.0.persister.borrow_mut().save(save.state.clone(), save.snapshot.clone());
         self.0.watch.borrow_mut().saved(node_id(self.0.me));
-        peer.saved(save.seq);
+        seat.saved(save.seq);
     }
 }
 

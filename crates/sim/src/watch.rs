@@ -23,6 +23,8 @@ pub enum Cause {
     Request,
     /// A reply to one of its own calls, or its failure.
     Answer,
+    /// A client, whose read may need a round of echoes.
+    Client,
 }
 
 /// Sees all that the peers of one world do. The first violation ends the run.
@@ -90,7 +92,7 @@ impl Watch {
         self.invariants.sent(from, envelope);
         if let Body::AppendEntries(append) = &envelope.message.body
             && append.entries.is_empty()
-            && cause != Cause::Answer
+            && !matches!(cause, Cause::Answer | Cause::Client)
         {
             self.heartbeat(from, envelope.to);
         }
@@ -100,13 +102,18 @@ impl Watch {
     /// A peer hands out an entry to be applied.
     pub fn applied(&mut self, node: &Node, index: Index) {
         let entry: &Entry = node.entry(index).expect("what is applied is in the log");
-        self.invariants.applied(node.id(), entry);
+        self.applied_entry(node.id(), entry);
+    }
+
+    /// The same, of an entry that the log may not hold any more.
+    pub fn applied_entry(&mut self, id: NodeId, entry: &Entry) {
+        self.invariants.applied(id, entry);
         self.look();
     }
 
     /// A peer hands out a snapshot, to be put into the place of the service's state.
-    pub fn restored(&mut self, node: &Node, last: LogId) {
-        self.invariants.restored(node.id(), last);
+    pub fn restored(&mut self, id: NodeId, last: LogId) {
+        self.invariants.restored(id, last);
         self.look();
     }
 

@@ -89,7 +89,8 @@ impl Session {
 
     /// Prints a line for all runs of a scenario on one kind of disk.
     fn many(&mut self, jobs: &[Job]) -> anyhow::Result<()> {
-        write!(self.out, "{}", Summary::header())?;
+        let width = report::name_width(jobs);
+        write!(self.out, "{}", Summary::header(width))?;
         let mut progress = Progress::new(jobs.len());
         let (mut summary, mut done, mut result) = (Summary::default(), 0, Ok(()));
         run_all(jobs, |job, outcome| {
@@ -99,7 +100,7 @@ impl Session {
             progress.clear();
             result = self.one_of_many(job, &outcome).and_then(|()| {
                 if is_last {
-                    let line = std::mem::take(&mut summary).line(job.scenario, job.disk);
+                    let line = std::mem::take(&mut summary).line(job.scenario, job.disk, width);
                     writeln!(self.out, "{line}")?;
                 }
                 Ok(())

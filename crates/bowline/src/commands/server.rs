@@ -12,6 +12,9 @@ use tracing_subscriber::filter::LevelFilter;
 use super::{complain, die_with_parent};
 use crate::args::{Cli, ServerArgs};
 
+/// How much log makes a snapshot due unless it is said, in bytes. About as much is read again at a start.
+const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
+
 pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
     die_with_parent(args.parent)?;
     let members = bowline_server::parse_members(&args.peers).unwrap_or_else(|reason| {
@@ -19,6 +22,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
     });
     start_logging(args.log.level);
     end_on_panic();
+    let snapshot_after_bytes = args.snapshot_after.unwrap_or(SNAPSHOT_AFTER_BYTES.min(args.log_limit / 2));
     let outcome = bowline_server::run(Options {
         id: NodeId(args.id),
         data: args.data,
@@ -27,6 +31,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         cluster: args.cluster,
         new: args.new,
         log_limit_bytes: args.log_limit,
+        snapshot_after_bytes,
     });
     Ok(outcome.map_or_else(
         |error| {

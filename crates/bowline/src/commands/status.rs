@@ -93,7 +93,8 @@ fn table(nodes: &[Node]) -> String {
     let row = |node: &Node| {
         let name = format!("{} {}", node.id, node.addr);
         let Some(info) = &node.info else {
-            return [name, "down".to_owned(), "-".into(), "-".into(), "-".into(), "-".into(), "-".into()];
+            let [term, commit, applied, lag, log, snapshot] = std::array::from_fn(|_| "-".to_owned());
+            return [name, "down".to_owned(), term, commit, applied, lag, log, snapshot];
         };
         [
             name,
@@ -103,11 +104,27 @@ fn table(nodes: &[Node]) -> String {
             info.last_applied.to_string(),
             lag(info, committed).to_string(),
             format!("{} of {}", bytes(info.log_bytes), bytes(info.log_limit_bytes)),
+            snapshot(info),
         ]
     };
     let rows: Vec<_> = nodes.iter().map(row).collect();
-    let titles = ["node", "role", "term", "commit", "applied", "lag", "disk"];
+    let titles = ["node", "role", "term", "commit", "applied", "lag", "disk", "snapshot"];
     format!("{}\n\n{}", summary(nodes), table::render(titles, &rows))
+}
+
+/// Up to which entry, how old, and how large.
+fn snapshot(info: &NodeInfo) -> String {
+    info.snapshot_age_s.map_or_else(
+        || "-".to_owned(),
+        |age_s| format!("{}, {} old, {}", info.snapshot_index, age(age_s), bytes(info.snapshot_bytes)),
+    )
+}
+
+/// A number of seconds in the unit in which it is easy to read.
+fn age(seconds: u64) -> String {
+    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
+    let (length, unit) = units.into_iter().find(|(length, _)| seconds >= 2 * length).unwrap_or((1, "s"));
+    format!("{} {unit}", seconds / length)
 }
 
 /// One line that says whether all is well.
@@ -147,17 +164,23 @@ fn json(nodes: &[Node]) -> String {
         match &node.info {
             None => format!(
                 "{head}, \"role\": \"down\", \"term\": null, \"commit_index\": null, \"last_applied\": null, \
-                 \"lag\": null, \"pid\": null}}"
+                 \"lag\": null, \"pid\": null, \"log_bytes\": null, \"snapshot_index\": null, \
+                 \"snapshot_age_s\": null, \"snapshot_bytes\": null}}"
             ),
             Some(info) => format!(
                 "{head}, \"role\": \"{}\", \"term\": {}, \"commit_index\": {}, \"last_applied\": {}, \"lag\": {}, \
-                 \"pid\": {}}}",
+                 \"pid\": {}, \"log_bytes\": {}, \"snapshot_index\": {}, \"snapshot_age_s\": {}, \
+                 \"snapshot_bytes\": {}}}",
                 info.role.name(),
                 info.term,
                 info.commit_index,
                 info.last_applied,
                 lag(info, committed),
-                info.pid
+                info.pid,
+                info.log_bytes,
+                info.snapshot_index,
+                info.snapshot_age_s.map_or_else(|| "null".to_owned(), |seconds| seconds.to_string()),
+                info.snapshot_bytes
             ),
         }
     };
@@ -189,6 +212,12 @@ mod tests {
     fn sizes_are_said_in_the_largest_unit_that_fits() {
         let said = [0, 1023, 1024, 1536, (1 << 20) - 1, 2 << 30, u64::MAX].map(bytes);
         assert_eq!(said, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1023.9 KiB", "2.0 GiB", "16777215.9 TiB"]);
+    }
+
+    #[test]
+    fn ages_are_said_in_a_unit_of_which_there_are_some() {
+        let said = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(age);
+        assert_eq!(said, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
     }
 
     #[test]

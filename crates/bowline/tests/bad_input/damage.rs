@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Cluster, Reply};
+use crate::harness::{Cluster, PATIENCE, Reply, until};
 use crate::support::{Raw, assert_says, last_words};
 
 /// The segment that writes go to: the last one that does not hold zeros alone.
@@ -144,6 +144,61 @@ fn a_flipped_bit_in_the_log_is_refused_and_the_others_go_on() {
 
     // What the message says to do helps: an undamaged copy.
     fs::write(&segment, &intact).expect("written");
+    cluster.restart(follower);
+    cluster.wait_until_caught_up();
+    assert_has(&cluster, follower, 0..150);
+}
+
+/// The snapshot with something changed in its header, and a checksum that is right again.
+fn with_header(intact: &[u8], change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let mut bytes = intact.to_vec();
+    change(&mut bytes[..72]);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..72]);
+    bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_used_is_refused_and_nothing_is_changed() {
+    let (mut cluster, leader, follower) = written("snapshot");
+    let saving = Raw::connect(cluster.addr(follower)).call(&[b"BGSAVE"]);
+    assert_eq!(saving, Reply::Simple("Background saving started".to_owned()));
+    until("the snapshot to be made", PATIENCE, || {
+        (cluster.info(follower)?.number("raft_snapshot_index") > 0).then_some(())
+    });
+    assert!(cluster.terminate(follower).success());
+    let data = cluster.data_dir(follower);
+    let names =
+        fs::read_dir(&data).expect("the directory is there").map(|entry| entry.expect("an entry").path());
+    let file = names.into_iter().find(|path| path.extension().is_some_and(|e| e == "snapshot"));
+    let file = file.expect("a snapshot");
+    let intact = fs::read(&file).expect("the snapshot");
+
+    let mut flipped = intact.clone();
+    flipped[intact.len() / 2] ^= 1;
+    let cases = [
+        (Some(flipped), "is damaged at offset"),
+        (Some(intact[..intact.len() - 30].to_vec()), "is cut short"),
+        (Some(with_header(&intact, |header| header[16] ^= 1)), "does not belong here: it is of cluster"),
+        (Some(with_header(&intact, |header| header[8] = 2)), "its format is 2, and this program reads 1"),
+        (None, "is missing, and the log begins behind it"),
+    ];
+    for (bytes, what) in cases {
+        match &bytes {
+            Some(bytes) => fs::write(&file, bytes).expect("written"),
+            None => fs::remove_file(&file).expect("removed"),
+        }
+        let before = cluster.log_text(follower).len();
+        cluster.spawn(follower, &[]);
+        let said = last_words(&mut cluster, follower, before, 1);
+        assert_says(&said, &[what, file.file_name().expect("a name").to_str().expect("text")]);
+        assert_eq!(fs::read(&file).ok(), bytes, "nothing was changed");
+    }
+    write(&cluster, 100..150);
+    assert_has(&cluster, leader, 0..150);
+
+    // What the messages say to do helps: an undamaged copy.
+    fs::write(&file, &intact).expect("written");
     cluster.restart(follower);
     cluster.wait_until_caught_up();
     assert_has(&cluster, follower, 0..150);

@@ -2,13 +2,14 @@
 
 use std::process::Command;
 
-use crate::harness::{Cluster, Reply};
+use crate::harness::{Cluster, PATIENCE, Reply, until};
 use crate::support::{Raw, assert_says};
 
 #[test]
 fn a_full_log_refuses_writes_and_says_so() {
     let limit: u64 = 1 << 20;
-    let mut cluster = Cluster::start_with("full", 3, &["--log-limit", "1MiB"]);
+    let arguments = ["--log-limit", "1MiB", "--snapshot-after", "1GiB"];
+    let mut cluster = Cluster::start_with("full", 3, &arguments);
     let leader = cluster.leader();
     let mut clients: Vec<_> = cluster.ids().iter().map(|id| Raw::connect(cluster.addr(*id))).collect();
     let value = [b'v'; 10_000];
@@ -51,4 +52,13 @@ fn a_full_log_refuses_writes_and_says_so() {
     assert!(Raw::connect(cluster.addr(other)).error(&[b"SET", b"more", &value]).starts_with("LOGFULL "));
     cluster.restart(leader);
     assert_eq!(Raw::connect(cluster.addr(leader)).get(b"k0"), value);
+
+    // With a snapshot it begins anew.
+    let leader = cluster.leader();
+    let mut client = Raw::connect(cluster.addr(leader));
+    let saving = client.call(&[b"BGSAVE"]);
+    assert_eq!(saving, Reply::Simple("Background saving started".to_owned()));
+    until("a write to be taken again", PATIENCE, || {
+        client.call(&[b"SET", b"more", &value]).is_ok().then_some(())
+    });
 }

@@ -100,3 +100,15 @@ fn a_trace_is_a_page_of_one_run() {
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(text(&nowhere.stderr).contains("cannot write"), "{}", text(&nowhere.stderr));
 }
+
+#[test]
+fn a_script_of_the_store_prints_four_numbers_and_those_of_its_seed() {
+    let output = lab(&["TestOnePartition3A", "--seed", "1"]);
+    assert_eq!(output.status.code(), Some(0));
+    let lines = lines(&output);
+    assert_eq!(lines[2], "Test: progress in majority (3A) ...");
+    assert!(lines[3].ends_with("| seed 003: 1.7 5 103 2"), "{}", lines[3]);
+    assert_eq!(lines[6], "Test: completion after heal (3A) ...");
+    assert_eq!(lines[3].split_whitespace().nth(4), Some("5"), "{}", lines[3]);
+    assert!(lines[8].starts_with("1 of 1 passed, "), "{}", lines[8]);
+}

@@ -26,7 +26,20 @@ fn the_help_names_every_command_and_where_to_begin() {
 fn each_command_explains_its_options() {
     for (command, words) in [
         ("dev", &["--nodes", "--dir", "./bowline-data", "--port", "7379", "--no-restart", "Ctrl-C"][..]),
-        ("server", &["--id", "--data", "--listen", "--peers", "--cluster", "--new", "--log-limit", "2GiB"]),
+        (
+            "server",
+            &[
+                "--id",
+                "--data",
+                "--listen",
+                "--peers",
+                "--cluster",
+                "--new",
+                "--log-limit",
+                "2GiB",
+                "--snapshot-after",
+            ],
+        ),
         ("status", &["--at", "--json"]),
         ("get", &["<KEY>", "--at", "(nil)"]),
         ("put", &["<KEY>", "<VALUE>", "--at", "OK"]),

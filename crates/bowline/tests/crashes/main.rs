@@ -12,3 +12,4 @@ mod load;
 mod lost_majority;
 mod pipelines;
 mod rolling_restart;
+mod snapshots;

@@ -20,9 +20,11 @@
 //! | 11 | TYPE | key |
 //! | 12 | DBSIZE | |
 //! | 13 | FLUSHALL | |
+//! | 64 to 67 | ONCE | see `session.rs` |
 
 use super::{
     Command, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Pair,
+    SessionCommand,
 };
 use crate::codec::{self, DecodeError, Reader};
 
@@ -79,6 +81,7 @@ impl<'a> Command<'a> {
             Self::Type { key } => put(out, TYPE, &[key]),
             Self::DbSize => out.push(DBSIZE),
             Self::FlushAll => out.push(FLUSHALL),
+            Self::Session(command) => command.encode(out),
         }
     }
 
@@ -111,7 +114,7 @@ impl<'a> Command<'a> {
             TYPE => Self::Type { key: key(&mut reader)? },
             DBSIZE => Self::DbSize,
             FLUSHALL => Self::FlushAll,
-            opcode => return Err(DecodeError::UnknownOpcode(opcode)),
+            opcode => Self::Session(SessionCommand::decode(opcode, &mut reader)?),
         };
         reader.finish()?;
         Ok(command)

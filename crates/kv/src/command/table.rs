@@ -1,7 +1,7 @@
 //! The commands that the store serves, by name, with the figures that Redis's COMMAND INFO prints for them:
 //! clients place and batch commands by these. (Redis 7 documentation, "COMMAND".)
 
-use super::{Command, parse};
+use super::{Command, parse, session};
 use crate::reply::Reply;
 
 /// Reads the arguments behind the name. Their number fits the arity.
@@ -78,4 +78,5 @@ pub static SPECS: &[CommandSpec] = &[
     spec("type", 2, READ, ONE, parse::kind),
     spec("dbsize", 1, READ, NONE, parse::dbsize),
     spec("flushall", -1, WRITE, NONE, parse::flushall),
+    spec("once", -2, WRITE, NONE, session::once),
 ];

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::codec::DecodeError;
 use crate::reply::Reply;
+use crate::session::once::Limits;
 
 fn parse<'a>(args: &[&'a [u8]]) -> Result<Command<'a>, Reply> {
     Command::parse(args)
@@ -28,7 +29,7 @@ fn errors_are_in_the_words_of_redis() {
     let answers = [
         ("foo a b", "ERR unknown command 'foo', with args beginning with: 'a' 'b' "),
         ("FOO", "ERR unknown command 'FOO', with args beginning with: "),
-        ("ONCE x", "ERR unknown command 'ONCE', with args beginning with: 'x' "),
+        ("ONCX x", "ERR unknown command 'ONCX', with args beginning with: 'x' "),
         ("foo  a", "ERR unknown command 'foo', with args beginning with: '' 'a' "),
         ("fo'o", "ERR unknown command 'fo'o', with args beginning with: "),
         ("", "ERR unknown command '', with args beginning with: "),
@@ -78,6 +79,53 @@ fn errors_are_in_the_words_of_redis() {
         assert_eq!(refusal(&words(request)), answer, "{request:?}");
     }
     assert_eq!(refusal(&[]), "ERR unknown command '', with args beginning with: ");
+}
+
+#[test]
+fn once_is_a_command_of_the_store_in_a_session_or_about_sessions() {
+    let session = |line| match parse(&words(line)) {
+        Ok(Command::Session(command)) => command,
+        other => panic!("{line}: {other:?}"),
+    };
+    let limits = Limits { most: 2, idle_ms: 500 };
+    assert_eq!(session("once open"), SessionCommand::Open);
+    assert_eq!(session("ONCE Close 7"), SessionCommand::Close { session: 7 });
+    assert_eq!(session("ONCE LIMITS 2 500"), SessionCommand::SetLimits(limits));
+    let set = parse(&words("set a b")).unwrap();
+    let run = SessionCommand::Run { session: 3, number: 9, command: Box::new(set) };
+    assert_eq!(session("ONCE 3 9 SET a b"), run);
+    let largest = format!("ONCE {0} {0} GET a", i64::MAX);
+    assert!(!parse(&words(&largest)).unwrap().is_write(), "a reading command is a read");
+    assert!(parse(&words("ONCE 3 9 MSET a 1 b 2")).unwrap().is_write());
+    let multiple = parse(&words("ONCE 3 9 MSET a 1 b 2"));
+    assert_eq!(multiple.unwrap().keys().collect::<Vec<_>>(), [b"a", b"b"]);
+
+    let usage = "ERR ONCE takes OPEN, or CLOSE <session>, or LIMITS <sessions> <idle-milliseconds>, or <session> <number> \
+                 <command ...>";
+    for line in ["ONCE x", "ONCE open 1", "ONCE close", "ONCE 1 2", "ONCE LIMITS 1", "ONCE close 1 2 3"] {
+        assert_eq!(refusal(&words(line)), usage, "{line}");
+    }
+    for (line, what) in [
+        ("ONCE 0 1 GET a", "session"),
+        ("ONCE -1 1 GET a", "session"),
+        ("ONCE x 1 GET a", "session"),
+        ("ONCE 9223372036854775808 1 GET a", "session"),
+        ("ONCE 1 0 GET a", "number"),
+        ("ONCE 1 01 GET a", "number"),
+        ("ONCE CLOSE 0", "session"),
+        ("ONCE LIMITS 0 1", "number of sessions"),
+        ("ONCE LIMITS 1 0", "number of milliseconds"),
+    ] {
+        assert_eq!(
+            refusal(&words(line)),
+            format!("ERR ONCE: the {what} is not a positive integer"),
+            "{line}"
+        );
+    }
+    assert_eq!(refusal(&words("ONCE 1 1 get")), "ERR wrong number of arguments for 'get' command");
+    for line in ["ONCE 1 1 ONCE 1 1 GET a", "ONCE 1 1 once open"] {
+        assert_eq!(refusal(&words(line)), "ERR ONCE takes one command of the store, not another ONCE");
+    }
 }
 
 /// As redis-server 7.0.15 does it: up to 128 bytes of the name and, all together, of the arguments, with
@@ -133,8 +181,8 @@ fn every_name_is_served_or_refused_not_both() {
     let mut once = names.clone();
     once.sort_unstable();
     once.dedup();
-    // COMMAND COUNT of redis-server 7.0.15.
-    assert_eq!((names.len(), once.len()), (240, 240));
+    // COMMAND COUNT of redis-server 7.0.15, and ONCE.
+    assert_eq!((names.len(), once.len()), (241, 241));
 }
 
 #[test]
@@ -225,6 +273,7 @@ fn the_table_says_what_redis_says() {
         ("type", 2, read, [1, 1, 1]),
         ("dbsize", 1, read, [0, 0, 0]),
         ("flushall", -1, "write", [0, 0, 0]),
+        ("once", -2, "write", [0, 0, 0]),
     ];
     assert_eq!(SPECS.len(), expected.len());
     for (name, arity, flags, [first, last, step]) in expected {
@@ -252,7 +301,11 @@ fn the_keys_are_where_the_table_says() {
 /// The bytes are in files. A change here breaks every log that was ever written.
 #[test]
 fn the_encoding_stays_as_it_is() {
-    let cases: [(&str, &[u8]); 13] = [
+    let cases: [(&str, &[u8]); 17] = [
+        ("once open", b"\x40"),
+        ("once close 300", b"\x41\xac\x02"),
+        ("once 1 300 get k", b"\x42\x01\xac\x02\x01\x01k"),
+        ("once limits 2 500", b"\x43\x02\xf4\x03"),
         ("get k", b"\x01\x01k"),
         ("set k v nx get", b"\x02\x05\x01k\x01v"),
         ("setnx k v", b"\x03\x01k\x01v"),
@@ -287,6 +340,14 @@ fn hostile_bytes_are_refused() {
     assert_eq!(decode(b"\x02\x08\x01k\x01v"), DecodeError::UnknownFlags(8));
     assert_eq!(decode(b"\x06\x00"), DecodeError::EmptyList);
     assert_eq!(decode(b"\x0a\x00"), DecodeError::EmptyList);
+    for nested in [b"\x42\x01\x01\x42\x01\x01\x0c", &b"\x42\x01\x01\x40"[..]] {
+        assert!(matches!(Command::decode(nested), Err(DecodeError::UnknownOpcode(64 | 66))));
+    }
+    assert_eq!(decode(b"\x42\x00\x01\x0c"), DecodeError::MalformedNumber);
+    assert_eq!(decode(b"\x43\x01\x00"), DecodeError::MalformedNumber);
+    assert_eq!(decode(b"\x42\x01\x01"), DecodeError::Truncated);
+    let deep = [0x42, 1, 1].repeat(100_000);
+    assert_eq!(Command::decode(&deep), Err(DecodeError::UnknownOpcode(66)));
     // A list of 2^20 keys, of which there is not one.
     assert_eq!(decode(b"\x06\x80\x80\x40"), DecodeError::Truncated);
     assert!(matches!(decode(b"\x01\x81\x80\x04"), DecodeError::TooLarge { size: 65537, .. }));
@@ -334,7 +395,7 @@ proptest! {
 
     /// Any bytes at all: refused, or a command with exactly these bytes.
     #[test]
-    fn what_is_decoded_has_one_encoding(opcode in 0u8..16, tail in vec(prop_oneof![0u8..5, any::<u8>()], 0..24)) {
+    fn what_is_decoded_has_one_encoding(opcode in prop_oneof![0u8..16, 64u8..68], tail in vec(prop_oneof![0u8..5, any::<u8>()], 0..24)) {
         let bytes = [&[opcode], &tail[..]].concat();
         if let Ok(command) = Command::decode(&bytes) {
             let mut again = Vec::new();

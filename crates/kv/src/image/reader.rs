@@ -6,14 +6,15 @@ use bowline_raft::LogId;
 use bytes::Bytes;
 
 use super::format::{
-    END, ENTRY, HEAD, KEY, LIFE, LONG, PART, PIECE, RECORD, RUN, SAME, VALUE, VERSION, read_key_mark,
-    read_slots,
+    END, ENTRY, HEAD, KEY, LIFE, LONG, ONCE, PART, PIECE, RECORD, RUN, SAME, SESSION, VALUE, VERSION,
+    read_key_mark, read_slots,
 };
 use super::{BLOCK_BYTES, Image, ImageError};
 use crate::codec::{DecodeError, Reader};
 use crate::command::{MAX_ARGUMENTS, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::reply::Reply;
 use crate::session::Origin;
+use crate::session::once::{Counters, Limits, Use};
 use crate::slot::{SLOT_COUNT, Slots, slot_of};
 use crate::store::{KeyMark, SlotMark};
 
@@ -42,19 +43,31 @@ enum Place {
         key: Vec<u8>,
         mark: KeyMark,
     },
-    /// Records of this origin from this number on, or another origin.
+    /// Records of this origin from this number on, or another origin, or what is about all sessions.
     Records {
         origin: Origin,
         from: Option<u64>,
     },
+    /// The record of this session if it may have one, or another session, or the end.
+    Session {
+        id: u64,
+        has_record: bool,
+    },
     /// Parts of the reply of this record.
     Parts {
-        origin: Origin,
+        whose: Whose,
         record: OpenRecord,
     },
     Nothing,
     /// There was an error.
     Failed,
+}
+
+/// Whose record it is.
+#[derive(Clone, Copy)]
+enum Whose {
+    Origin(Origin),
+    Session(u64),
 }
 
 struct OpenRecord {
@@ -152,6 +165,8 @@ impl ImageReader {
             KEY => self.take_key(reader),
             VALUE => self.take_value(),
             LIFE => self.take_life(reader),
+            ONCE => self.take_once(reader),
+            SESSION => self.take_session(reader),
             RECORD => self.take_record(reader),
             PART => self.take_part(reader),
             LONG => self.take_long(reader),
@@ -266,15 +281,43 @@ impl ImageReader {
         Ok(())
     }
 
+    fn take_once(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let (last_id, last_use) = (reader.varint()?, reader.varint()?);
+        let limits = Limits { most: reader.varint()?, idle_ms: reader.varint()? };
+        let is_next = match &self.place {
+            Place::Slots => self.run.end == SLOT_COUNT,
+            Place::Records { .. } => true,
+            _ => false,
+        };
+        if !is_next {
+            return Err(Fault::Misplaced("what is about all sessions"));
+        }
+        self.image.sessions.once.set_counters(Counters { last_id, last_use, limits });
+        // No session has the id 0.
+        self.place = Place::Session { id: 0, has_record: true };
+        Ok(())
+    }
+
+    fn take_session(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let id = reader.varint()?;
+        let last_use = Use { number: reader.varint()?, stamp_ms: reader.varint()? };
+        let is_next = matches!(self.place, Place::Session { id: last, .. } if last < id);
+        if !is_next || !self.image.sessions.once.restore(id, last_use) {
+            return Err(Fault::Misplaced("a session"));
+        }
+        self.place = Place::Session { id, has_record: false };
+        Ok(())
+    }
+
     fn take_record(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         let (number, slots) = (reader.varint()?, read_slots(reader)?);
         let parts = reader.varint()?.checked_sub(1);
-        let Place::Records { origin, from: Some(from) } = self.place else {
-            return Err(Fault::Misplaced("a record"));
+        let whose = match self.place {
+            Place::Records { origin, from: Some(from) } if number >= from => Whose::Origin(origin),
+            Place::Records { .. } => return Err(Fault::Misplaced("a record of a lower number")),
+            Place::Session { id, has_record: false } if number > 0 => Whose::Session(id),
+            _ => return Err(Fault::Misplaced("a record")),
         };
-        if number < from {
-            return Err(Fault::Misplaced("a record of a lower number"));
-        }
         let array = match parts {
             None => None,
             Some(size) => match usize::try_from(size) {
@@ -286,15 +329,24 @@ impl ImageReader {
             },
         };
         match array {
-            Some((replies, 0)) => self.complete(origin, number, slots, Reply::Array(replies)),
-            array => self.place = Place::Parts { origin, record: OpenRecord { number, slots, array } },
+            Some((replies, 0)) => self.complete(whose, number, slots, Reply::Array(replies)),
+            array => self.place = Place::Parts { whose, record: OpenRecord { number, slots, array } },
         }
         Ok(())
     }
 
-    fn complete(&mut self, origin: Origin, number: u64, slots: Slots, reply: Reply) {
-        self.image.sessions.complete(origin, number, reply, slots);
-        self.place = Place::Records { origin, from: number.checked_add(1) };
+    fn complete(&mut self, whose: Whose, number: u64, slots: Slots, reply: Reply) {
+        let sessions = &mut self.image.sessions;
+        self.place = match whose {
+            Whose::Origin(origin) => {
+                sessions.complete(origin, number, reply, slots);
+                Place::Records { origin, from: number.checked_add(1) }
+            }
+            Whose::Session(id) => {
+                sessions.once.complete(id, number, reply, slots);
+                Place::Session { id, has_record: true }
+            }
+        };
     }
 
     fn take_part(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
@@ -322,17 +374,17 @@ impl ImageReader {
 
     fn put_part(&mut self, reply: Reply) -> Result<(), Fault> {
         match std::mem::replace(&mut self.place, Place::Failed) {
-            Place::Parts { origin, record: OpenRecord { number, slots, array: None } } => {
-                self.complete(origin, number, slots, reply);
+            Place::Parts { whose, record: OpenRecord { number, slots, array: None } } => {
+                self.complete(whose, number, slots, reply);
             }
-            Place::Parts { origin, mut record } => {
+            Place::Parts { whose, mut record } => {
                 let (replies, parts) = record.array.as_mut().expect("the other arm has taken what is none");
                 replies.push(reply);
                 if replies.len() == *parts {
                     let array = Reply::Array(std::mem::take(replies));
-                    self.complete(origin, record.number, record.slots, array);
+                    self.complete(whose, record.number, record.slots, array);
                 } else {
-                    self.place = Place::Parts { origin, record };
+                    self.place = Place::Parts { whose, record };
                 }
             }
             _ => return Err(Fault::Misplaced("a reply")),
@@ -342,11 +394,7 @@ impl ImageReader {
 
     fn take_end(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         let (keys, records) = (reader.varint()?, reader.varint()?);
-        let is_next = match &self.place {
-            Place::Slots => self.run.end == SLOT_COUNT,
-            Place::Records { .. } => true,
-            _ => false,
-        };
+        let is_next = matches!(self.place, Place::Session { .. });
         let image = &self.image;
         let has_all = keys == image.store.len() as u64 && records == image.sessions.records() as u64;
         if !is_next || !has_all {

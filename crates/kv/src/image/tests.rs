@@ -4,12 +4,16 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::put_varint;
-use crate::command::{Command, MAX_ARGUMENTS, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::command::{Command, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::reply::Reply;
+use crate::session::once::{Limits, OnceTable};
 use crate::session::{Origin, Verdict};
-use crate::slot::{SLOT_COUNT, Slots, slot_of};
+use crate::slot::{Slots, slot_of};
 use crate::store::{KeyMark, SlotMark};
+
+mod hostile;
+
+use hostile::with_items;
 
 const ONE: Origin = Origin { node: 1, life: 1 };
 
@@ -62,6 +66,8 @@ fn assert_same(one: &Image, other: &Image) {
     assert_eq!((one.last, one.stamp_ms, one.digest()), (other.last, other.stamp_ms, other.digest()));
     assert_eq!((one.store.len(), one.store.memory_bytes()), (other.store.len(), other.store.memory_bytes()));
     assert_eq!(one.sessions.records(), other.sessions.records());
+    assert_eq!(one.sessions.open_bytes(), other.sessions.open_bytes());
+    assert_eq!(one.sessions.earliest_expiry_ms(), other.sessions.earliest_expiry_ms());
 }
 
 #[test]
@@ -95,6 +101,10 @@ fn the_format_stays_as_it_is() {
     done(9, Reply::Array(vec![Reply::Nil, Reply::Int(1)]), Slots::Many([3, 5].into()));
     done(300, Reply::Bulk(vec![b'x'; 4097].into()), Slots::One(12182));
     done(301, Reply::Error(Bytes::new()), Slots::One(0));
+    let once = &mut image.sessions.once;
+    assert_eq!((once.open(5), once.open(5)), (1, 2));
+    once.touch(2, 6);
+    once.complete(2, 7, Reply::Ok, Slots::One(3));
     let mut expected = b"\x01\x01\x03\xac\x02\x07".to_vec();
     expected.extend(b"\x02\x05\x00\x00\x02\x01\x09\x02\x02\xfa\x7f\x00\x00");
     expected.extend(b"\x03\xc8\x01\x01\x03foo\x03bar");
@@ -105,7 +115,9 @@ fn the_format_stays_as_it_is() {
     expected.extend([b'x'; 4097]);
     expected.extend(b"\x0a\x05");
     expected.extend(b"\x08\xad\x02\x01\x00\x00\x09\x02\x07\x00");
-    expected.extend(b"\x0c\x01\x04");
+    expected.extend(b"\x0d\x02\x03\x80\x80\x04\x80\xdd\xdb\x01");
+    expected.extend(b"\x0e\x01\x01\x05\x0e\x02\x03\x06\x08\x07\x01\x03\x00\x09\x01\x01");
+    expected.extend(b"\x0c\x01\x05");
     let blocks: Vec<_> = image.clone().into_blocks().collect();
     assert_eq!(blocks, [expected]);
     assert_same(&restored(&image, 9), &image);
@@ -236,7 +248,28 @@ fn every_kind_of_difference_is_in_the_image() {
         image
     };
     let timed = Image { stamp_ms: 1, ..Image::empty(1) };
+    let open = |change: fn(&mut OnceTable)| {
+        let mut image = Image::empty(1);
+        assert_eq!((image.sessions.once.open(5), image.sessions.once.open(5)), (1, 2));
+        change(&mut image.sessions.once);
+        image
+    };
     let images = [
+        open(|_| ()),
+        open(|once| assert!(once.close(2))),
+        open(|once| assert!(once.close(1) && once.close(2))),
+        open(|once| once.touch(2, 5)),
+        open(|once| once.touch(1, 5)),
+        open(|once| once.touch(1, 6)),
+        open(|once| once.complete(1, 1, Reply::Nil, Slots::One(4))),
+        open(|once| once.complete(2, 1, Reply::Nil, Slots::One(4))),
+        open(|once| once.complete(2, 2, Reply::Nil, Slots::One(4))),
+        open(|once| once.complete(2, 2, Reply::Ok, Slots::One(4))),
+        open(|once| once.complete(2, 2, Reply::Ok, Slots::All)),
+        open(|once| once.complete(2, u64::MAX, Reply::Array(Vec::new()), Slots::All)),
+        open(|once| once.complete(2, 2, Reply::Bulk(blob(300_000, 1).into()), Slots::All)),
+        open(|once| once.set_limits(Limits { most: 2, idle_ms: 1 })),
+        open(|once| once.set_limits(Limits { most: 2, idle_ms: 2 })),
         Image::empty(1),
         timed,
         marked(SlotMark { deleted: 1, epoch: 0 }),
@@ -258,138 +291,6 @@ fn every_kind_of_difference_is_in_the_image() {
     for image in images {
         assert_same(&restored(&image, 5), &image);
     }
-}
-
-/// A head, all slots but what `put` puts in front of the end, and the end.
-fn with_items(put: impl FnOnce(&mut Vec<u8>), end: [u8; 2]) -> Result<Image, ImageError> {
-    let mut block = b"\x01\x01\x00\x00\x00\x02\x80\x80\x01\x00\x00".to_vec();
-    put(&mut block);
-    block.push(12);
-    block.extend(end);
-    let mut reader = ImageReader::new(1);
-    reader.push(&block)?;
-    reader.finish()
-}
-
-/// Takes the blocks, and says what is wrong.
-fn error_of(blocks: &[&[u8]]) -> ImageError {
-    let mut reader = ImageReader::new(1);
-    for block in blocks {
-        if let Err(error) = reader.push(block) {
-            assert!(reader.push(b"\x01\x01\x00\x00\x00").is_err(), "it goes on behind {error}");
-            assert!(reader.finish().is_err(), "an image in spite of {error}");
-            return error;
-        }
-    }
-    reader.finish().unwrap_err()
-}
-
-#[test]
-fn what_stands_in_a_wrong_place_is_refused() {
-    let head: &[u8] = b"\x01\x01\x00\x00\x00";
-    let slots: &[u8] = b"\x02\x80\x80\x01\x00\x00";
-    let foo: &[u8] = b"\x03\x00\x00\x03foo\x00";
-    let life: &[u8] = b"\x07\x01\x01\x05";
-    let record: &[u8] = b"\x08\x05\x00\x00";
-    let ok: &[u8] = b"\x09\x01\x01";
-    let (piece, end): (&[u8], &[u8]) = (b"\x04\x01x", b"\x0c\x00\x00");
-    let misplaced: [(&[&[u8]], &str); 26] = [
-        (&[slots], "a run of slots"),
-        (&[end], "the end"),
-        (&[head, head], "a second head"),
-        (&[head, foo], "a key of another slot"),
-        (&[head, b"\x02\x01\x00\x00", end], "the end"),
-        (&[head, b"\x02\x01\x00\x00", life], "an origin"),
-        (&[head, slots, foo, foo], "a key that was there before"),
-        // foo is in slot 12182, bar in 5061.
-        (&[head, slots, foo, b"\x03\x00\x00\x03bar\x00"], "a key of another slot"),
-        (&[head, b"\x02\x85\x27\x00\x00", b"\x03\x00\x00\x03bar\x00"], "a key of another slot"),
-        (&[head, slots, piece, end], "an item behind pieces"),
-        (&[head, slots, life, piece], "a piece"),
-        (&[head, slots, b"\x06"], "a value"),
-        (&[head, slots, piece, b"\x05\x00\x00", end], "the end"),
-        (&[head, slots, piece, b"\x05\x00\x00", foo], "a key"),
-        (&[head, slots, record], "a record"),
-        (&[head, slots, life, life], "an origin"),
-        (&[head, slots, life, b"\x08\x04\x00\x00"], "a record of a lower number"),
-        (&[head, slots, life, record, ok, record], "a record of a lower number"),
-        (&[head, slots, life, record, record], "a record"),
-        (&[head, slots, life, ok], "a reply"),
-        (&[head, slots, life, record, end], "the end"),
-        (&[head, slots, life, record, b"\x0b\x05\x00"], "a text that was not there before"),
-        (&[head, slots, life, record, ok, end], "the end"),
-        (&[head, slots, life, slots], "a run of slots"),
-        (&[head, slots, life, record, foo], "a key"),
-        (&[head, slots, end, end], "the end"),
-    ];
-    for (blocks, item) in misplaced {
-        let block = blocks.len() as u64 - 1;
-        assert_eq!(error_of(blocks), ImageError::Misplaced { block, item }, "{blocks:?}");
-        // Where the blocks are cut makes no difference.
-        assert_eq!(error_of(&[&blocks.concat()]), ImageError::Misplaced { block: 0, item }, "{blocks:?}");
-    }
-    let complete: [&[u8]; 7] = [head, slots, foo, life, record, ok, b"\x0c\x01\x01"];
-    for end in 0..complete.len() {
-        assert_eq!(error_of(&complete[..end]), ImageError::Incomplete { blocks: end as u64 });
-    }
-    let mut reader = ImageReader::new(1);
-    complete.iter().for_each(|block| reader.push(block).unwrap());
-    assert_eq!(reader.finish().unwrap().sessions.records(), 1);
-}
-
-#[test]
-fn a_length_is_not_believed() {
-    let claim = |tag: &[u8], size: u64| {
-        let mut item = tag.to_vec();
-        put_varint(&mut item, size);
-        item
-    };
-    let record = b"\x07\x01\x01\x01\x08\x01";
-    let items: [(Vec<u8>, &str); 7] = [
-        (claim(b"\x03\x00\x00", 1 << 40), "key"),
-        (claim(b"\x03\x00\x00\x00", 1 << 40), "value"),
-        (claim(b"\x04", 1 << 40), "piece"),
-        (claim(&[&record[..], b"\x02"].concat(), 1 << 40), "slots"),
-        (claim(&[&record[..], b"\x01"].concat(), SLOT_COUNT as u64), "slot"),
-        (claim(&[&record[..], b"\x00"].concat(), MAX_ARGUMENTS as u64 + 2), "array"),
-        (claim(&[&record[..], b"\x00\x00\x09"].concat(), 1 << 40), "reply"),
-    ];
-    for (item, named) in items {
-        let error = with_items(|block| block.extend(&item), [0, 0]).unwrap_err();
-        let ImageError::Malformed { error: DecodeError::TooLarge { what, .. }, .. } = error else {
-            panic!("{named}: {error}");
-        };
-        assert_eq!(what, named);
-    }
-    // As many as there may be, of which none comes.
-    let array = claim(&[&record[..], b"\x00"].concat(), MAX_ARGUMENTS as u64 + 1);
-    let error = with_items(|block| block.extend(array), [0, 0]).unwrap_err();
-    assert_eq!(error, ImageError::Misplaced { block: 0, item: "the end" });
-    let mut reader = ImageReader::new(1);
-    let error = reader.push(&vec![4; BLOCK_BYTES + 1]).unwrap_err();
-    assert!(matches!(
-        error,
-        ImageError::Malformed { error: DecodeError::TooLarge { what: "block", .. }, .. }
-    ));
-}
-
-#[test]
-fn pieces_are_no_longer_than_what_they_may_make() {
-    let start = |count: usize| {
-        let mut reader = ImageReader::new(1);
-        reader.push(b"\x01\x01\x00\x00\x00\x02\x80\x80\x01\x00\x00").unwrap();
-        let mut piece = vec![4];
-        put_varint(&mut piece, 32_768);
-        piece.extend([7; 32_768]);
-        let last = (0..count).map(|_| reader.push(&piece)).find(Result::is_err);
-        (reader, last.unwrap_or(Ok(())))
-    };
-    let (mut reader, pieces) = start(3);
-    pieces.unwrap();
-    let error = reader.push(b"\x05\x00\x00").unwrap_err();
-    assert!(matches!(error, ImageError::Malformed { error: DecodeError::TooLarge { what: "key", .. }, .. }));
-    assert_eq!(start(MAX_VALUE_BYTES / 32_768).1, Ok(()));
-    assert!(start(MAX_VALUE_BYTES / 32_768 + 1).1.is_err());
 }
 
 /// A request of one of a few origins, about few keys of very different lengths.

@@ -5,17 +5,20 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::format::{
-    END, HEAD, KEY, LIFE, LONG, MAX_INLINE_TEXT_BYTES, PART, PIECE_OVERHEAD_BYTES, RECORD, SAME,
-    SMALL_ITEM_BYTES, VALUE, VERSION, entry_bytes, put_entry, put_key_mark, put_piece, put_run, put_slots,
-    slots_bytes,
+    END, HEAD, KEY, LIFE, LONG, MAX_INLINE_TEXT_BYTES, ONCE, PART, PIECE_OVERHEAD_BYTES, RECORD, SAME,
+    SESSION, SMALL_ITEM_BYTES, VALUE, VERSION, entry_bytes, put_entry, put_key_mark, put_piece, put_run,
+    put_slots, slots_bytes,
 };
 use super::{BLOCK_BYTES, Image};
 use crate::codec::{put_bytes, put_varint};
 use crate::reply::Reply;
+use crate::session::RecordPlace;
+use crate::session::once::{Counters, Limits, Use};
 use crate::slot::SLOT_COUNT;
 use crate::store::Kept;
 
-/// An image's blocks: each item is one, of 1 to [`BLOCK_BYTES`] bytes. Beside the image, which it owns, it holds
+/// An image's blocks: each item is one, of 1 to [`BLOCK_BYTES`] bytes. It lets go of what it has put into blocks, slot
+/// by slot. Beside the image, which it owns, it holds
 /// one block, and a few words for each long text of the completion records.
 pub struct ImageWriter {
     image: Image,
@@ -37,10 +40,14 @@ enum Place {
     Keys(KeyPlace),
     /// The first origin of this node or one behind it.
     Life(u64),
-    /// A record of this node, counted from 0.
-    Record(u64, usize),
+    /// What is the same for all sessions.
+    Once,
+    /// The first session with this id or one behind it.
+    Session(u64),
+    /// A record, if there is one.
+    Record(RecordPlace),
     /// A part of its reply.
-    Part(u64, usize, usize),
+    Part(RecordPlace, usize),
     End,
     Nothing,
 }
@@ -123,8 +130,10 @@ impl ImageWriter {
             Place::Run(slot) => self.put_run(block, slot),
             Place::Keys(place) => self.put_keys(block, place),
             Place::Life(node) => self.put_life(block, node),
-            Place::Record(node, at) => self.put_record(block, node, at),
-            Place::Part(node, at, part) => self.put_part(block, node, at, part),
+            Place::Once => self.put_once(block),
+            Place::Session(id) => self.put_session(block, id),
+            Place::Record(place) => self.put_record(block, place),
+            Place::Part(place, part) => self.put_part(block, place, part),
             Place::End => self.put_end(block),
             Place::Nothing => Put::Done,
         }
@@ -163,7 +172,7 @@ impl ImageWriter {
     }
 
     fn put_keys(&mut self, block: &mut Block, mut place: KeyPlace) -> Put {
-        let store = &self.image.store;
+        let store = &mut self.image.store;
         while place.slot < place.end {
             while place.shard < store.shards(place.slot) {
                 for kept in store.kept(place.slot, place.shard).skip(place.written) {
@@ -182,6 +191,7 @@ impl ImageWriter {
                 }
                 (place.shard, place.written) = (place.shard + 1, 0);
             }
+            store.release(place.slot);
             (place.slot, place.shard) = (place.slot + 1, 0);
         }
         self.place = Place::Run(place.end);
@@ -190,15 +200,30 @@ impl ImageWriter {
 
     fn put_life(&mut self, block: &mut Block, node: u64) -> Put {
         let Some((origin, floor)) = self.image.sessions.life_from(node) else {
+            self.place = Place::Once;
+            return Put::Done;
+        };
+        let first = Place::Record(RecordPlace::Life { node: origin.node, at: 0 });
+        self.put_small(block, first, LIFE, &[origin.node, origin.life, floor])
+    }
+
+    fn put_once(&mut self, block: &mut Block) -> Put {
+        let Counters { last_id, last_use, limits: Limits { most, idle_ms } } =
+            self.image.sessions.once.counters();
+        self.put_small(block, Place::Session(0), ONCE, &[last_id, last_use, most, idle_ms])
+    }
+
+    fn put_session(&mut self, block: &mut Block, id: u64) -> Put {
+        let Some((id, Use { number, stamp_ms })) = self.image.sessions.once.session_from(id) else {
             self.place = Place::End;
             return Put::Done;
         };
-        self.put_small(block, Place::Record(origin.node, 0), LIFE, &[origin.node, origin.life, floor])
+        self.put_small(block, Place::Record(RecordPlace::Session(id)), SESSION, &[id, number, stamp_ms])
     }
 
-    fn put_record(&mut self, block: &mut Block, node: u64, at: usize) -> Put {
-        let Some((number, reply, slots)) = self.image.sessions.record(node, at) else {
-            self.place = node.checked_add(1).map_or(Place::End, Place::Life);
+    fn put_record(&mut self, block: &mut Block, place: RecordPlace) -> Put {
+        let Some((number, reply, slots)) = self.image.sessions.record(place) else {
+            self.place = behind_records(place);
             return Put::Done;
         };
         let shape = match reply {
@@ -212,16 +237,19 @@ impl ImageWriter {
             put_varint(out, shape);
         });
         if matches!(put, Put::Done) {
-            self.place = Place::Part(node, at, 0);
+            self.place = Place::Part(place, 0);
         }
         put
     }
 
-    fn put_part(&mut self, block: &mut Block, node: u64, at: usize, part: usize) -> Put {
-        let (_, reply, _) = self.image.sessions.record(node, at).expect("it was there a moment ago");
-        let next = Place::Part(node, at, part + 1);
+    fn put_part(&mut self, block: &mut Block, place: RecordPlace, part: usize) -> Put {
+        let (_, reply, _) = self.image.sessions.record(place).expect("it was there a moment ago");
+        let next = Place::Part(place, part + 1);
         let Some(reply) = parts(reply).get(part) else {
-            self.place = Place::Record(node, at + 1);
+            self.place = match place {
+                RecordPlace::Life { node, at } => Place::Record(RecordPlace::Life { node, at: at + 1 }),
+                RecordPlace::Session(_) => behind_records(place),
+            };
             return Put::Done;
         };
         let Some((tag, text)) = reply.text().filter(|(_, text)| text.len() > MAX_INLINE_TEXT_BYTES) else {
@@ -249,6 +277,14 @@ impl ImageWriter {
     fn put_end(&mut self, block: &mut Block) -> Put {
         let (keys, records) = (self.image.store.len() as u64, self.image.sessions.records() as u64);
         self.put_small(block, Place::Nothing, END, &[keys, records])
+    }
+}
+
+/// What comes behind all records of an origin, or of a session.
+fn behind_records(place: RecordPlace) -> Place {
+    match place {
+        RecordPlace::Life { node, .. } => node.checked_add(1).map_or(Place::Once, Place::Life),
+        RecordPlace::Session(id) => Place::Session(id + 1),
     }
 }
 

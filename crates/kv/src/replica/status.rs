@@ -33,10 +33,14 @@ pub struct Status {
     pub keys: u64,
     /// What keys and values take, in bytes, about.
     pub store_bytes: u64,
-    /// Completion records held.
+    /// Completion records held, of nodes and of clients' sessions.
     pub records: u64,
-    /// What they take, in bytes, about.
+    /// What those of nodes take, in bytes, about.
     pub records_bytes: u64,
+    /// Sessions that clients have open.
+    pub sessions: u64,
+    /// What they and their records take, in bytes, about.
+    pub sessions_bytes: u64,
     /// Requests that came up in the log again and were answered from their record.
     pub duplicates: u64,
     /// Commands of this node's clients that wait for an answer.
@@ -66,8 +70,10 @@ impl Replica {
             store_bytes: self.store.memory_bytes() as u64,
             records: self.sessions.records() as u64,
             records_bytes: self.sessions.memory_bytes() as u64,
+            sessions: self.sessions.open() as u64,
+            sessions_bytes: self.sessions.open_bytes() as u64,
             duplicates: self.duplicates,
-            unanswered: self.contact.unanswered() as u64,
+            unanswered: (self.contact.unanswered() + self.direct.waiting()) as u64,
             most_unanswered: self.contact.most_unanswered() as u64,
             peers: self.node.peers(),
         }

@@ -55,6 +55,11 @@ impl Store {
         })
     }
 
+    /// Lets go of a slot that an image has no more use for: a write to it need not copy it then.
+    pub(crate) fn release(&mut self, slot: usize) {
+        self.slots[slot] = Arc::default();
+    }
+
     /// Notes the same about each of these slots, none of which holds a key.
     pub(crate) fn set_marks(&mut self, slots: Range<usize>, mark: SlotMark) {
         // They begin as one, and part when they are written.

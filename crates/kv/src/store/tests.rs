@@ -356,6 +356,7 @@ impl Model {
                 self.0.insert(key.to_vec(), sum.to_string().into_bytes());
                 Reply::Int(sum)
             }
+            Command::Session(_) => panic!("not the store's: {command:?}"),
             Command::MGet { keys } => {
                 Reply::Array(keys.as_slice().iter().map(|key| self.bulk(key)).collect())
             }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bowline_kv::{Answer, ClientId, Command, Output, Replica, ReplicaConfig, Reply, Time, check_entries};
+use bowline_kv::{
+    Answer, ClientId, Command, Output, Replica, ReplicaConfig, Reply, Served, Time, check_entries,
+};
 use bowline_raft::{Config, Entry, HardState, NodeId, RoleKind};
 use bytes::Bytes;
 
@@ -20,6 +22,10 @@ pub(crate) struct World {
     pub(crate) replicas: BTreeMap<u64, Replica>,
     /// What each node's clients were answered, in order.
     pub(crate) answers: BTreeMap<u64, Vec<Answer>>,
+    /// And who may not be forwarded.
+    pub(crate) served: BTreeMap<u64, Vec<(u64, Served)>>,
+    /// Whether answers to forwarded commands get lost.
+    pub(crate) lose_replies: bool,
     /// Nodes to and from which nothing arrives.
     pub cut_off: Vec<u64>,
     tokens: u64,
@@ -40,6 +46,8 @@ impl World {
         let mut world = Self {
             replicas: ids.iter().map(replica).collect(),
             answers: BTreeMap::new(),
+            served: BTreeMap::new(),
+            lose_replies: false,
             cut_off: Vec::new(),
             tokens: 0,
             now: Duration::ZERO,
@@ -158,7 +166,7 @@ impl World {
             }
         }
         for (to, bytes) in output.replies {
-            if self.arrives(id, to.0) {
+            if self.arrives(id, to.0) && !self.lose_replies {
                 let to = self.replicas.get_mut(&to.0).expect("a node");
                 to.forward_answers(&Bytes::from(bytes)).expect("a correct peer");
             }
@@ -167,6 +175,7 @@ impl World {
             self.replicas.get_mut(&id).expect("a node").persisted(write.seq);
         }
         self.answers.entry(id).or_default().extend(output.answers);
+        self.served.entry(id).or_default().extend(output.served);
         idle
     }
 }

@@ -240,7 +240,9 @@ impl Cluster {
         let next = client.operations.len() as u64 + 1;
         if self.rng.random_range(0..10) < client.writes {
             match self.rng.random_range(0..10) {
-                0..4 => Action::Set(next),
+                0..3 => Action::Set(next),
+                3 if self.rng.random_bool(0.5) => Action::Come(next),
+                3 => Action::Go,
                 4..7 => Action::Append(next),
                 7..8 => Action::SetBoth(next),
                 _ => Action::Increment(self.rng.random_range(0..COUNTERS)),

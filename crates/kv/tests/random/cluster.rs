@@ -440,7 +440,7 @@ impl Cluster {
         member.is_rung = false;
         member.is_writing_snapshot = false;
         let config = ReplicaConfig { raft, life: member.life, command_timeout: COMMAND_TIMEOUT };
-        let (hard_state, entries) = (member.disk.hard_state, member.disk.entries());
+        let (hard_state, entries) = (member.disk.hard_state, member.disk.recover());
         let image = self.image_on_disk(id);
         let mut replica = Replica::new(config, hard_state, image, entries);
         let unix_ms = 1_000_000;

@@ -62,9 +62,10 @@ impl Disk {
         is_newer
     }
 
-    /// What a restart finds behind the snapshot.
-    pub(crate) fn entries(&self) -> Vec<Entry> {
-        entries_behind_snapshot(self.snapshot.0, self.entries.clone())
+    /// What a restart finds behind the snapshot. One that the log does not speak of is installed in it.
+    pub(crate) fn recover(&mut self) -> Vec<Entry> {
+        self.entries = entries_behind_snapshot(self.snapshot.0, std::mem::take(&mut self.entries));
+        self.entries.clone()
     }
 
     pub(crate) fn unfinished(&self) -> usize {

@@ -9,13 +9,16 @@ use crate::clients::{COUNTERS, Client};
 /// How long the text of an element of a list is.
 const ELEMENT_BYTES: usize = 7;
 
-/// What a client may ask for. `k`, `l`, `p` and `q` are its own keys, and it alone writes them.
+/// What a client may ask for. `k`, `l`, `p`, `q` and `d` are its own keys, and it alone writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Set(u64),
     Append(u64),
     /// Two keys at once, to the same number.
     SetBoth(u64),
+    /// A key that comes and goes.
+    Come(u64),
+    Go,
     Increment(u64),
     Get,
     List,
@@ -75,6 +78,8 @@ impl Action {
             Self::Set(n) => format!("SET k{client} {n}"),
             Self::Append(n) => format!("APPEND l{client} {}", element(*n)),
             Self::SetBoth(n) => format!("MSET p{client} {n} q{client} {n}"),
+            Self::Come(n) => format!("SET d{client} {n}"),
+            Self::Go => format!("DEL d{client}"),
             Self::Increment(counter) => format!("INCR c{counter}"),
             Self::Get => format!("GET k{client}"),
             Self::List => format!("GET l{client}"),
@@ -128,7 +133,7 @@ pub(crate) fn values(action: &Action, reply: &Reply, client: u64) -> Vec<(String
         Action::Increment(counter) => vec![(format!("c{counter}"), number(reply))],
         Action::Get => vec![(format!("k{client}"), number(reply))],
         Action::List => vec![(format!("l{client}"), list(reply).len() as u64)],
-        Action::Exists => Vec::new(),
+        Action::Exists | Action::Come(_) | Action::Go => Vec::new(),
         Action::GetBoth => {
             let shown = numbers(reply);
             vec![(format!("p{client}"), shown[0]), (format!("q{client}"), shown[1])]
@@ -172,6 +177,25 @@ impl Register {
         );
         self.certain = shown;
         self.possible = self.possible.split_off(&(shown + 1));
+    }
+}
+
+/// Whether a key is there that only one connection sets and deletes; none if it is not sure.
+struct Presence(Option<bool>);
+
+impl Presence {
+    /// What was sent would set or delete it.
+    fn write(&mut self, there: bool, fate: Fate) {
+        match fate {
+            Fate::Done => self.0 = Some(there),
+            Fate::Uncertain if self.0 != Some(there) => self.0 = None,
+            Fate::Uncertain | Fate::Undone => {}
+        }
+    }
+
+    /// A deletion said whether it was there before.
+    fn shown(&self, there: bool, context: &str) {
+        assert!(self.0.is_none_or(|sure| sure == there), "{context} shows {there}, and sure is {:?}", self.0);
     }
 }
 
@@ -224,6 +248,7 @@ impl List {
 /// A client's history in its own order, and then what is there in the end.
 pub(crate) fn check_client(client: &Client, last: &BTreeMap<String, Reply>) {
     let (mut register, mut pair, mut own) = (Register::default(), Register::default(), List::default());
+    let mut presence = Presence(Some(false));
     let mut counters: BTreeMap<u64, u64> = BTreeMap::new();
     let mut others: BTreeMap<u64, u64> = BTreeMap::new();
     let grows = |shown: u64, before: &mut u64, context: &str| {
@@ -237,6 +262,13 @@ pub(crate) fn check_client(client: &Client, last: &BTreeMap<String, Reply>) {
             (Action::Set(n), _) => register.write(*n, operation.fate()),
             (Action::SetBoth(n), _) => pair.write(*n, operation.fate()),
             (Action::Append(n), _) => own.append(*n, operation),
+            (Action::Come(_), _) => presence.write(true, operation.fate()),
+            (Action::Go, reply) => {
+                if let Some(reply) = reply {
+                    presence.shown(number(reply) == 1, &context);
+                }
+                presence.write(false, operation.fate());
+            }
             (Action::Get, Some(reply)) => register.read(number(reply), &context),
             (Action::List, Some(reply)) => own.read(list(reply), &context),
             (Action::Exists, Some(reply)) => {

@@ -34,7 +34,7 @@
 //! | what | where |
 //! |---|---|
 //! | messages as calls, each request answered once | [`Calls`], for whoever has a node inside something else too |
-//! | the raft state as bytes | `state.rs` |
+//! | the raft state as bytes | [`SavedState`], for the same |
 //! | the two blobs | [`Persister`] |
 //!
 //! # One call's way
@@ -79,9 +79,7 @@ mod state;
 
 pub use calls::{CallEffect, Calls};
 pub use persister::Persister;
-pub use state::StateError;
-
-use state::SavedState;
+pub use state::{Recovered, SavedState, StateError};
 
 /// How many alarms are kept for whoever asks for them; of more, the oldest are forgotten.
 const MAX_ALARMS: usize = 64;

@@ -76,7 +76,7 @@ pub enum StateError {
 
 /// The raft state as it was last handed out to be saved.
 #[derive(Debug, Default)]
-pub(super) struct SavedState {
+pub struct SavedState {
     hard_state: HardState,
     /// What stands in front of the first entry: the last one that is only in the snapshot.
     base: LogId,
@@ -88,15 +88,22 @@ pub(super) struct SavedState {
 
 /// What a node begins with.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Recovered {
-    pub(super) hard_state: HardState,
-    pub(super) snapshot: LogId,
-    pub(super) entries: Vec<Entry>,
+pub struct Recovered {
+    /// Term and vote.
+    pub hard_state: HardState,
+    /// The last entry that is only in the snapshot.
+    pub snapshot: LogId,
+    /// The log behind it.
+    pub entries: Vec<Entry>,
 }
 
 impl SavedState {
     /// Reads what was saved; nothing at all is the first boot. The peers are the nodes 1 to `peers`.
-    pub(super) fn decode(bytes: &[u8], peers: usize) -> Result<(Self, Recovered), StateError> {
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`]: it is not a state that a peer can begin with.
+    pub fn decode(bytes: &[u8], peers: usize) -> Result<(Self, Recovered), StateError> {
         if bytes.is_empty() {
             return Ok(Default::default());
         }
@@ -141,7 +148,11 @@ impl SavedState {
     }
 
     /// The whole state after this change.
-    pub(super) fn change(&mut self, write: &Write) -> Bytes {
+    ///
+    /// # Panics
+    ///
+    /// If the change does not follow the one before.
+    pub fn change(&mut self, write: &Write) -> Bytes {
         if let Some(hard_state) = write.hard_state {
             self.hard_state = hard_state;
         }

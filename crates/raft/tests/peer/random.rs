@@ -1,8 +1,10 @@
 //! Random schedules: calls that are lost, late, repeated or never end, saves that take their time,
-//! clocks that run unevenly, and crashes that lose what was not saved.
+//! clocks that run unevenly, and crashes that lose what was not saved. In the later seeds the services
+//! make snapshots too, of their present state or late of an earlier one.
 //!
 //! At any time: a request is answered at most once, by the life that got it; one leader a term; the
-//! same commands in the same order everywhere; a reply promises nothing that is not saved. At the end
+//! same commands in the same order everywhere, as themselves or in snapshots; a reply promises nothing
+//! that is not saved; what is saved together belongs together, and is what a restart begins with. At the end
 //! everything heals: a leader is elected, its commands commit on all, and when the last save has
 //! finished no request of any living peer is left open.
 //!
@@ -11,14 +13,20 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bowline_raft::peer::{ApplyMsg, Effect, Peer, Persister, Save};
-use bowline_raft::{Alarm, AppendReply, Body, Entry, HardState, Index, Message, NodeId, Outcome, Term};
+use bowline_raft::peer::{ApplyMsg, Effect, Peer, Persister};
+use bowline_raft::{Alarm, Body, HardState, Index, Message, Term};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 800;
+/// From this one on there are snapshots.
+const FIRST_WITH_SNAPSHOTS: u64 = 500;
 const STEPS: usize = 6000;
+
+mod server;
+
+use server::{Asked, Server};
 
 /// One life of one server.
 type Life = (usize, u64);
@@ -29,30 +37,6 @@ enum Flying {
     Request { from: Life, to: usize, call: u64, request: Message },
     Reply { to: Life, call: u64, reply: Message },
     Failure { to: Life, call: u64 },
-}
-
-/// A request that was not answered yet: by whom, by which call of theirs, and in which term and round.
-#[derive(Debug)]
-struct Asked {
-    from: Life,
-    call: u64,
-    term: Term,
-    round: Option<u64>,
-}
-
-struct Server {
-    peer: Peer,
-    life: u64,
-    persister: Persister,
-    /// What the persister should hold.
-    hard_state: HardState,
-    entries: Vec<Entry>,
-    /// Not finished, oldest first.
-    saves: VecDeque<Save>,
-    now: Duration,
-    /// What this life was asked, by the number that the reply must bear.
-    open: BTreeMap<u64, Asked>,
-    applied: Index,
 }
 
 /// What really happened, counted by name; a run without it would have tested nothing.
@@ -67,7 +51,7 @@ impl Happened {
     }
 }
 
-const MUST_HAPPEN: [&str; 13] = [
+const MUST_HAPPEN: [&str; 16] = [
     "lost",
     "never ended",
     "overtaken",
@@ -81,6 +65,9 @@ const MUST_HAPPEN: [&str; 13] = [
     "answered later",
     "leaders",
     "applied",
+    "snapshots made",
+    "snapshots too late",
+    "snapshots installed",
 ];
 
 struct World {
@@ -92,6 +79,8 @@ struct World {
     leaders: BTreeMap<Term, usize>,
     /// The log that all agree on.
     agreed: BTreeMap<Index, Bytes>,
+    /// The state of a service behind each index, from 0 on: all that was agreed on makes it.
+    states: Vec<u64>,
     /// How often things go wrong, another mixture for each seed; and how often what.
     loss: f64,
     never: f64,
@@ -100,6 +89,9 @@ struct World {
     crash: f64,
     save: f64,
     longest_tick_ms: u64,
+    /// How often a service makes a snapshot, and of what state: drawn beside everything else.
+    snapshot: f64,
+    snapshots: StdRng,
     happened: Happened,
 }
 
@@ -112,6 +104,7 @@ impl World {
             life: 0,
             persister: Persister::new(),
             hard_state: HardState::default(),
+            base: 0,
             entries: Vec::new(),
             saves: VecDeque::new(),
             now: Duration::ZERO,
@@ -125,6 +118,7 @@ impl World {
             commands: 0,
             leaders: BTreeMap::new(),
             agreed: BTreeMap::new(),
+            states: vec![0],
             loss: rng.random_range(0.0..0.2),
             never: rng.random_range(0.0..0.1),
             repeat: rng.random_range(0.0..0.2),
@@ -132,6 +126,8 @@ impl World {
             crash: rng.random_range(0.0..0.01),
             save: rng.random_range(0.02..0.4),
             longest_tick_ms: rng.random_range(5..80),
+            snapshot: if seed < FIRST_WITH_SNAPSHOTS { 0.0 } else { 0.05 },
+            snapshots: StdRng::seed_from_u64(!seed),
             happened: Happened::default(),
             rng,
         }
@@ -148,6 +144,9 @@ impl World {
         }
         if self.rng.random_bool(0.1) {
             self.start(at);
+        }
+        if self.snapshots.random_bool(self.snapshot) {
+            self.snapshot(at);
         }
         if self.rng.random_bool(0.3) {
             let ms = self.rng.random_range(0..self.longest_tick_ms);
@@ -199,6 +198,7 @@ impl World {
                 let server = &mut self.servers[to];
                 let round = match &request.body {
                     Body::AppendEntries(append) => Some(append.round),
+                    Body::InstallSnapshot(install) => Some(install.round),
                     _ => None,
                 };
                 server.open.insert(self.next_request, Asked { from, call, term: request.term, round });
@@ -236,6 +236,18 @@ impl World {
         self.commands += u64::from(taken);
     }
 
+    /// A service makes a snapshot, or has been so slow with it that it is one of an earlier state.
+    fn snapshot(&mut self, at: usize) {
+        let server = &mut self.servers[at];
+        let applied = server.applied;
+        let index =
+            if self.snapshots.random_bool(0.7) { applied } else { self.snapshots.random_range(0..=applied) };
+        let newer = index > server.peer.node().snapshot().index;
+        let taken = server.peer.snapshot(index, snapshot_of(index, &self.states));
+        assert_eq!(taken, newer, "server {at} has a snapshot up to {index}");
+        self.happened.add(if taken { "snapshots made" } else { "snapshots too late" }, 1);
+    }
+
     fn finish_saves(&mut self, at: usize, count: usize) {
         let server = &mut self.servers[at];
         let count = count.min(server.saves.len());
@@ -263,7 +275,9 @@ impl World {
         assert_eq!(server.peer.effects(), []);
         server.life += 1;
         server.peer = Peer::make(peers, at, &server.persister, server.life).expect("what it saved");
-        server.applied = 0;
+        // The service restores itself from what was saved, and what it is told begins behind that.
+        assert_eq!(server.persister.read_snapshot(), snapshot_of(server.base, &self.states));
+        server.applied = server.base;
         server.now = Duration::ZERO;
         // Whoever asked hears of it, as from a network that notices.
         for (_, asked) in std::mem::take(&mut server.open) {
@@ -271,7 +285,8 @@ impl World {
         }
         let node = server.peer.node();
         assert_eq!((node.term(), node.vote()), (server.hard_state.term, server.hard_state.vote));
-        assert_eq!(node.last_log_id().index, server.entries.len() as Index);
+        assert_eq!(node.snapshot().index, server.base);
+        assert_eq!(node.last_log_id().index, server.base + server.entries.len() as Index);
         assert!(server.entries.iter().all(|e| node.entry(e.id.index) == Some(e)));
     }
 
@@ -293,13 +308,21 @@ impl World {
                     self.happened.add("answered later", u64::from(call != self.next_request));
                     self.flying.push(Flying::Reply { to: asked.from, call: asked.call, reply });
                 }
-                Effect::Apply(ApplyMsg::Snapshot { .. }) => panic!("nobody makes snapshots"),
+                Effect::Apply(ApplyMsg::Snapshot { index, snapshot, .. }) => {
+                    let server = &mut self.servers[at];
+                    assert!(index > server.applied, "server {at} goes back to {index}");
+                    assert_eq!(snapshot, snapshot_of(index, &self.states), "another snapshot up to {index}");
+                    server.applied = index;
+                    self.happened.add("snapshots installed", 1);
+                }
                 Effect::Apply(ApplyMsg::Command { index, command }) => {
                     let server = &mut self.servers[at];
                     assert_eq!(index, server.applied + 1, "server {at} applies out of order");
                     server.applied = index;
                     let first = self.agreed.entry(index).or_insert_with(|| {
                         self.happened.add("applied", 1);
+                        let state = self.states.last().expect("the first one at least");
+                        self.states.push(state_after(*state, &command));
                         command.clone()
                     });
                     assert_eq!(*first, command, "server {at} applies something else at {index}");
@@ -366,43 +389,17 @@ impl World {
     }
 }
 
-impl Server {
-    fn keep(&mut self, save: &Save) {
-        self.persister.save(save.state.clone(), save.snapshot.clone());
-        self.hard_state = save.change.hard_state.unwrap_or(self.hard_state);
-        if let Some(first) = save.change.entries.first() {
-            self.entries.truncate(usize::try_from(first.id.index - 1).expect("a small index"));
-            self.entries.extend(save.change.entries.iter().cloned());
-        }
-    }
+/// The state of a service that has applied one command more.
+fn state_after(state: u64, command: &[u8]) -> u64 {
+    command
+        .iter()
+        .fold(state.wrapping_add(1), |state, &byte| state.wrapping_mul(31).wrapping_add(byte.into()))
+}
 
-    fn check_promise(&self, at: usize, asked: &Asked, reply: &Message) {
-        match &reply.body {
-            Body::VoteReply { granted: true } => {
-                let vote = HardState { term: reply.term, vote: Some(NodeId(asked.from.0 as u64 + 1)) };
-                assert_eq!(self.hard_state, vote, "server {at} grants a vote that is not saved");
-            }
-            Body::AppendReply(AppendReply { round, outcome }) => match *outcome {
-                Outcome::Accepted { matched } => {
-                    assert_eq!((reply.term, Some(*round)), (asked.term, asked.round), "another one's echo");
-                    assert!(matched == 0 || self.hard_state.term >= reply.term, "its term is not saved");
-                    assert!(matched <= self.entries.len() as Index, "acknowledged, and not saved");
-                }
-                // In its own term only the node refuses: it has looked for the previous entry.
-                Outcome::Refused(_) if reply.term == asked.term => {
-                    assert_eq!(Some(*round), asked.round, "refused, and nobody has looked");
-                }
-                Outcome::Refused(_) => assert!(reply.term > asked.term && *round == 0),
-            },
-            Body::PreVoteReply { .. } | Body::VoteReply { granted: false } => {}
-            Body::PreVote { .. }
-            | Body::RequestVote { .. }
-            | Body::AppendEntries(_)
-            | Body::InstallSnapshot(_) => {
-                panic!("a reply that asks: {reply:?}");
-            }
-        }
-    }
+/// The snapshot of the service's state behind that index; none in front of everything.
+fn snapshot_of(index: Index, states: &[u64]) -> Bytes {
+    let at = usize::try_from(index).expect("a small index");
+    if at == 0 { Bytes::new() } else { Bytes::from(format!("{} up to {index}", states[at])) }
 }
 
 /// What the caller hears of what was lost.

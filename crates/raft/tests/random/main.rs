@@ -8,12 +8,14 @@
 //! snapshot of each later leader, what was acknowledged is on that disk as long as its term lasts,
 //! nothing is promised before it is durable, a read covers all that was committed anywhere when it was
 //! asked, and a service's state is what the committed entries make of it, whether they came one by one or
-//! in snapshots. Then the network heals, and the cluster must serve a proposal and a read, and be of one
-//! state.
+//! in snapshots. Then the network heals. A member that comes back while the others go on must be brought up
+//! by one snapshot, and a leader that comes back with a log of its own, and loses its power while it is brought
+//! up, must follow; the cluster must serve a proposal and a read, and be of one state.
 //!
 //! Seeds are fixed, so that a run says the same everywhere; RANDOM_SEED runs one of them alone.
 
 mod checks;
+mod ending;
 #[path = "../harness/member.rs"]
 mod member;
 mod tally;

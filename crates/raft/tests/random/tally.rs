@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Happened(BTreeMap<&'static str, u64>);
 
 /// What must have happened, and in all runs together at least so often.
-const MUST_HAPPEN: [(&str, u64); 18] = [
+const MUST_HAPPEN: [(&str, u64); 20] = [
     ("messages lost", 1000),
     ("messages repeated", 1000),
     ("messages overtaken", 1000),
@@ -25,6 +25,8 @@ const MUST_HAPPEN: [(&str, u64); 18] = [
     ("snapshots too late", 100),
     ("snapshots on a log that has their end", 10),
     ("snapshots newer than the log", 30),
+    ("snapshots under load", 200),
+    ("crashes behind an installation", 300),
 ];
 
 impl Happened {

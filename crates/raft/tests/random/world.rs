@@ -45,9 +45,9 @@ pub(crate) struct World {
     in_order: f64,
     pub(crate) members: Vec<Member>,
     pub(crate) flying: Vec<Flying>,
-    cut: BTreeSet<NodeId>,
-    proposals: u64,
-    reads: u64,
+    pub(crate) cut: BTreeSet<NodeId>,
+    pub(crate) proposals: u64,
+    pub(crate) reads: u64,
     /// The commit index that each waiting read must cover, by its number.
     pub(crate) asked: BTreeMap<u64, Index>,
     /// Every entry that any node called committed, with the term of the first that did.
@@ -59,7 +59,7 @@ pub(crate) struct World {
     /// What each node acknowledged: up to an index, in the term of a leader.
     pub(crate) acknowledged: BTreeMap<(NodeId, Term), Index>,
     /// Snapshots that were sent: by whom, to whom, in which round.
-    sent_snapshots: Vec<(usize, NodeId, u64)>,
+    pub(crate) sent_snapshots: Vec<(usize, NodeId, u64)>,
     /// Whether what brings much comes a second time, any time later: here it waits for that.
     comes_late: bool,
     late: Vec<Flying>,
@@ -370,47 +370,6 @@ impl World {
             if !self.members[at].node.has_more_to_apply() {
                 return;
             }
-        }
-    }
-
-    /// Without faults, in time that is the same for all.
-    fn pass(&mut self, ms: u64) {
-        for _ in 0..ms / 10 {
-            for at in 0..self.members.len() {
-                self.members[at].tick(Duration::from_millis(10));
-                self.members[at].persist(usize::MAX);
-                self.carry_out(at);
-            }
-            for _ in 0..3 {
-                for Flying { from, to, message } in std::mem::take(&mut self.flying) {
-                    self.arrive(from, to, message);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn heal_and_serve(&mut self) {
-        self.cut.clear();
-        let sent = self.sent_snapshots.len();
-        self.pass(5000);
-        let leaders = |w: &Self| -> Vec<usize> {
-            (0..w.members.len()).filter(|&at| w.members[at].node.role() == RoleKind::Leader).collect()
-        };
-        let [leader] = leaders(self)[..] else { panic!("leaders after 5 s: {:?}", leaders(self)) };
-        let id = self.members[leader].node.propose(Bytes::from("last")).expect("the leader takes it");
-        self.pass(100);
-        let read = self.reads;
-        self.members[leader].node.read(read).expect("the leader takes it");
-        self.asked.insert(read, self.committed.len() as Index);
-        self.pass(300);
-        assert!(!self.asked.contains_key(&read), "the read was not granted");
-        let sent = self.sent_snapshots.len() - sent;
-        assert!(sent <= 2 * self.members.len(), "{sent} snapshots were sent without any fault");
-        for member in &self.members {
-            assert_eq!(member.state(), self.members[0].state(), "two nodes are not of one state");
-            assert_eq!(member.node.retained_bytes(), 0, "nobody needs what is retained");
-            assert_eq!(member.node.last_applied(), id.index, "node {} is behind", member.node.id());
-            assert!(member.node.peers().iter().all(|p| !p.lost_data), "nobody lost data");
         }
     }
 }

@@ -18,6 +18,12 @@ pub enum Action {
     Info(Sections),
     /// Answer with those connections that the filter keeps, a line each.
     ClientList(ClientFilter),
+    /// Make a snapshot in the background.
+    Save,
+    /// Answer with the time of the last snapshot, in seconds since 1970.
+    LastSave,
+    /// Answer with the digest of the state, when it is known.
+    Digest,
     /// Set the counters of [`Stats`](super::info::Stats) to zero and answer `OK`.
     ResetStats,
     /// Answer with this and close; nothing behind it on this connection is executed.
@@ -145,7 +151,9 @@ impl Connection {
             Call::Select => select(args[1]).into(),
             Call::Time => time(now_us).into(),
             Call::Info => Action::Info(Sections::parse(&args[1..])),
-            Call::Debug => Value::error("ERR DEBUG is not supported").into(),
+            Call::BgSave => bgsave(args),
+            Call::LastSave => Action::LastSave,
+            Call::DebugDigest => Action::Digest,
             Call::FunctionFlush => config::function_flush(args).into(),
             Call::ClientId => Value::Int(self.id.cast_signed()).into(),
             Call::ClientInfo => Value::Verbatim(self.describe(now_us)).into(),
@@ -243,6 +251,15 @@ fn ping(args: &[&[u8]]) -> Value {
         [_] => Value::simple("PONG"),
         [_, message] => Value::bulk(*message),
         _ => wrong_arity("ping"),
+    }
+}
+
+/// `BGSAVE [SCHEDULE]`: there is nothing that a snapshot would have to be scheduled behind.
+fn bgsave(args: &[&[u8]]) -> Action {
+    match &args[1..] {
+        [] => Action::Save,
+        [schedule] if schedule.eq_ignore_ascii_case(b"SCHEDULE") => Action::Save,
+        _ => syntax_error().into(),
     }
 }
 

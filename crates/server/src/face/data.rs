@@ -49,6 +49,7 @@ static ROWS: &[Row] = &[
     ("type", FIND, LOOK, "generic", "1.0.0", "The type of a value"),
     ("dbsize", FIND, &[], "server", "1.0.0", "How many keys there are"),
     ("flushall", REMOVE_ALL, &[], "server", "1.0.0", "Removes every key"),
+    ("once", WRITE_SLOW, &[], "connection", "7.4.0", "Runs a command once, however often it is sent"),
 ];
 
 /// The store's commands.

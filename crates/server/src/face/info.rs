@@ -44,8 +44,25 @@ pub struct Metrics {
     pub stats: Stats,
     /// Keys in this node's store.
     pub keys: u64,
+    /// The snapshots that this node makes.
+    pub saving: Saving,
     /// The replicated log.
     pub raft: Raft,
+}
+
+/// Snapshots, by what Redis says of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Saving {
+    /// For how many seconds one has been being written.
+    pub current_s: Option<u64>,
+    /// What LASTSAVE says, in microseconds since 1970.
+    pub last_us: u64,
+    /// How many seconds the last one took that this process has written.
+    pub last_s: Option<u64>,
+    /// The last attempt was given up.
+    pub last_failed: bool,
+    /// How many entries were applied since.
+    pub entries_since: u64,
 }
 
 /// Memory, in bytes.
@@ -115,16 +132,26 @@ pub struct Raft {
     pub last_log_index: u64,
     /// The end of the log on this node's disk.
     pub durable_index: u64,
-    /// Entries that are kept.
+    /// Entries behind the snapshot.
     pub log_entries: u64,
-    /// What they take on disk, in bytes.
+    /// What the log takes on disk, in bytes.
     pub log_bytes: u64,
     /// Above so many bytes writes are refused.
     pub log_limit_bytes: u64,
+    /// The last entry that the snapshot holds; 0 without one.
+    pub snapshot_index: u64,
+    /// When it was made, in microseconds since 1970.
+    pub snapshot_made_us: Option<u64>,
+    /// What it takes on disk, in bytes.
+    pub snapshot_bytes: u64,
     /// Replies that are kept for requests which may be sent again.
     pub completion_records: u64,
-    /// Sessions that clients have opened.
+    /// Sessions that clients have open.
     pub sessions: u64,
+    /// What they and the replies that are kept for them take, in bytes.
+    pub session_bytes: u64,
+    /// Requests that came again and were answered as the first time.
+    pub duplicates: u64,
     /// The other members, by id.
     pub peers: Vec<Peer>,
 }
@@ -242,9 +269,22 @@ fn memory(out: &mut String, _: &NodeInfo, metrics: &Metrics, _: u64) -> fmt::Res
     )
 }
 
-fn persistence(out: &mut String, _: &NodeInfo, _: &Metrics, _: u64) -> fmt::Result {
-    // A process that has not read its log yet does not listen.
-    lines!(out, "loading": 0, "async_loading": 0, "aof_enabled": 1, "aof_last_write_status": "ok")
+fn persistence(out: &mut String, _: &NodeInfo, metrics: &Metrics, _: u64) -> fmt::Result {
+    let Saving { current_s, last_us, last_s, last_failed, entries_since } = metrics.saving;
+    // A process that has not read its log yet does not listen. Seconds that are not known are -1 in Redis.
+    let seconds = |known: Option<u64>| known.map_or_else(|| "-1".to_owned(), |seconds| seconds.to_string());
+    lines!(out,
+        "loading": 0,
+        "async_loading": 0,
+        "rdb_changes_since_last_save": entries_since,
+        "rdb_bgsave_in_progress": u8::from(current_s.is_some()),
+        "rdb_last_save_time": last_us / 1_000_000,
+        "rdb_last_bgsave_status": if last_failed { "err" } else { "ok" },
+        "rdb_last_bgsave_time_sec": seconds(last_s),
+        "rdb_current_bgsave_time_sec": seconds(current_s),
+        "aof_enabled": 1,
+        "aof_last_write_status": "ok",
+    )
 }
 
 fn stats(out: &mut String, _: &NodeInfo, metrics: &Metrics, _: u64) -> fmt::Result {
@@ -281,8 +321,9 @@ fn keyspace(out: &mut String, _: &NodeInfo, metrics: &Metrics, _: u64) -> fmt::R
     write!(out, "db0:keys={},expires=0,avg_ttl=0\r\n", metrics.keys)
 }
 
-fn raft(out: &mut String, node: &NodeInfo, metrics: &Metrics, _: u64) -> fmt::Result {
+fn raft(out: &mut String, node: &NodeInfo, metrics: &Metrics, now_us: u64) -> fmt::Result {
     let raft = &metrics.raft;
+    let snapshot_age_s = raft.snapshot_made_us.map(|made_us| now_us.saturating_sub(made_us) / 1_000_000);
     let known = |figure: Option<u64>| figure.map_or("unknown".to_owned(), |figure| figure.to_string());
     let written: fmt::Result = lines!(out,
         "raft_cluster": node.cluster,
@@ -297,8 +338,13 @@ fn raft(out: &mut String, node: &NodeInfo, metrics: &Metrics, _: u64) -> fmt::Re
         "raft_log_entries": raft.log_entries,
         "raft_log_bytes": raft.log_bytes,
         "raft_log_limit_bytes": raft.log_limit_bytes,
+        "raft_snapshot_index": raft.snapshot_index,
+        "raft_snapshot_age_sec": known(snapshot_age_s),
+        "raft_snapshot_bytes": raft.snapshot_bytes,
         "raft_completion_records": raft.completion_records,
         "raft_sessions": raft.sessions,
+        "raft_session_bytes": raft.session_bytes,
+        "raft_duplicates_suppressed": raft.duplicates,
         "raft_peers": raft.peers.len(),
     );
     written?;

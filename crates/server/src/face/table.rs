@@ -18,7 +18,9 @@ pub(super) enum Call {
     Select,
     Time,
     Info,
-    Debug,
+    BgSave,
+    LastSave,
+    DebugDigest,
     FunctionFlush,
     ClientId,
     ClientInfo,
@@ -100,6 +102,7 @@ const CONNECTION_FAST: &[&str] = &["@fast", "@connection"];
 const CONNECTION_SLOW: &[&str] = &["@slow", "@connection"];
 const CONNECTION_ADMIN: &[&str] = &["@admin", "@slow", "@dangerous", "@connection"];
 const SERVER_ADMIN: &[&str] = &["@admin", "@slow", "@dangerous"];
+const LAST_SAVE: &[&str] = &["@admin", "@fast", "@dangerous"];
 const SERVER_DANGEROUS: &[&str] = &["@slow", "@dangerous"];
 const SCRIPTING: &[&str] = &["@write", "@slow", "@scripting"];
 
@@ -122,7 +125,9 @@ static COMMANDS: &[Entry] = &[
     entry(None, "function", -2, &[], SLOW, ("scripting", "7.0.0", "About functions, of which there are none")),
     entry(Some(Call::Info), "info", -1, ALWAYS, SERVER_DANGEROUS, (SERVER, "1.0.0", "The server's figures, by section")),
     entry(Some(Call::Time), "time", 1, ALWAYS_FAST, &["@fast"], (SERVER, "2.6.0", "The server's clock: seconds since 1970, microseconds")),
-    entry(Some(Call::Debug), "debug", -2, ADMIN, SERVER_ADMIN, (SERVER, "1.0.0", "Not supported")),
+    entry(Some(Call::BgSave), "bgsave", -1, &["admin", "noscript", "no_async_loading"], SERVER_ADMIN, (SERVER, "1.0.0", "Makes a snapshot of this node's state in the background")),
+    entry(Some(Call::LastSave), "lastsave", 1, ALWAYS_FAST, LAST_SAVE, (SERVER, "1.0.0", "The time of this node's last snapshot, in seconds since 1970")),
+    entry(None, "debug", -2, ADMIN, SERVER_ADMIN, (SERVER, "1.0.0", "About the server's state")),
 ];
 
 /// The subcommands, each behind the name of its container.
@@ -149,6 +154,8 @@ static SUBCOMMANDS: &[Entry] = &[
     entry(Some(Call::CommandList), "command|list", -2, ALWAYS, CONNECTION_SLOW, (SERVER, "7.0.0", "The names of the commands")),
     entry(Some(Call::CommandGetKeys), "command|getkeys", -3, ALWAYS, CONNECTION_SLOW, (SERVER, "2.8.13", "The keys of a command")),
     entry(Some(Call::Help("COMMAND")), "command|help", 2, ALWAYS, CONNECTION_SLOW, (SERVER, "5.0.0", "Lists the subcommands")),
+    entry(Some(Call::DebugDigest), "debug|digest", 2, ADMIN, SERVER_ADMIN, (SERVER, "1.0.0", "A number that is the same on nodes with the same state, and the index of the entry behind which that is")),
+    entry(Some(Call::Help("DEBUG")), "debug|help", 2, ALWAYS, SLOW, (SERVER, "1.0.0", "Lists the subcommands")),
     entry(Some(Call::FunctionFlush), "function|flush", -2, &["write", "noscript"], SCRIPTING, ("scripting", "7.0.0", "Removes all functions")),
     entry(Some(Call::Help("FUNCTION")), "function|help", 2, ALWAYS, &["@slow", "@scripting"], ("scripting", "7.0.0", "Lists the subcommands")),
 ];
@@ -165,6 +172,13 @@ const NOT_SUPPORTED: &[&str] = &[
     "client|unblock",
     "client|unpause",
     "command|getkeysandflags",
+    "debug|change-repl-id",
+    "debug|jmap",
+    "debug|object",
+    "debug|reload",
+    "debug|segfault",
+    "debug|set-active-expire",
+    "debug|sleep",
     "function|delete",
     "function|dump",
     "function|kill",

@@ -61,6 +61,7 @@ impl Client {
                             String::new()
                         }))
                     }
+                    Action::Save | Action::LastSave | Action::Digest => Some(Value::simple("by the caller")),
                     Action::ResetStats => Some(Value::ok()),
                     Action::Close(value) => {
                         self.is_open = false;

@@ -1,12 +1,11 @@
 //! A crash at every operation of the disk: while a snapshot is written, received, named, installed, and what it has
 //! replaced deleted; and at every operation of the start after that.
 
-use std::collections::BTreeMap;
-
 use bowline_sim::SimDisk;
-use bowline_sim::disk::Keep;
+use bowline_sim::disk::{Keep, Operation};
 
 use crate::model::try_reopen;
+use crate::points::Table;
 use crate::script::{Action, Run, Stage, script};
 
 /// How a node goes down. What was pending of names and of contents is lost, kept, or torn.
@@ -40,12 +39,12 @@ impl Crash {
     }
 }
 
-/// The stage of every operation of the disk.
-fn stages(actions: &[Action]) -> Vec<Stage> {
+/// Every operation of the disk, and what was under way.
+fn points(actions: &[Action]) -> Vec<(Stage, Operation)> {
     let mut run = Run::new(SimDisk::new(0));
     run.all(actions).expect("nothing goes wrong");
-    let stage = |operation| *run.stages.range(..=operation).next_back().expect("it begins at 0").1;
-    (0..run.disk.operations()).map(stage).collect()
+    let stage = |number| *run.stages.range(..=number).next_back().expect("it begins at 0").1;
+    (0..).zip(run.disk.history()).map(|(number, operation)| (stage(number), operation)).collect()
 }
 
 /// A process that was stopped in the middle of an operation, before the crash.
@@ -58,39 +57,15 @@ fn stopped(actions: &[Action], operation: u64, seed: u64) -> Run {
     run
 }
 
-/// How many crash points and states each stage has had.
-#[derive(Default)]
-struct Table(BTreeMap<Stage, (usize, usize)>);
-
-impl Table {
-    fn count(&mut self, stage: Stage, states: usize) {
-        let (points, tried) = self.0.entry(stage).or_default();
-        *points += 1;
-        *tried += states;
-    }
-
-    fn print(&self, title: &str) {
-        println!("{title}");
-        for (stage, (points, tried)) in &self.0 {
-            println!("{:<26} {points:>4} crash points {tried:>6} states", format!("{stage:?}"));
-        }
-        println!("{:<26} {:>24} states", "in all", self.states());
-    }
-
-    fn states(&self) -> usize {
-        self.0.values().map(|(_, states)| states).sum()
-    }
-}
-
 #[test]
 fn a_crash_at_any_operation_loses_nothing_that_was_acknowledged() {
     let actions = script();
-    let mut table = Table::default();
+    let mut table = Table::new();
     let (mut lost, mut kept, mut names) = (0, 0, 0);
-    for (operation, stage) in (0..).zip(stages(&actions)) {
+    for (number, (stage, operation)) in (0..).zip(points(&actions)) {
         let mut states = 0;
         for (crash, seed) in Crash::all(6) {
-            let run = stopped(&actions, operation, seed);
+            let run = stopped(&actions, number, seed);
             crash.happen(&run.disk);
             states += 1;
             if run.is_made() {
@@ -100,10 +75,10 @@ fn a_crash_at_any_operation_loses_nothing_that_was_acknowledged() {
             (lost, kept) = (lost + faults.sectors_lost, kept + faults.sectors_kept);
             names += faults.names_lost;
         }
-        table.count(stage, states);
+        table.count(stage, operation, states);
     }
-    table.print("a crash, and a start");
-    assert_eq!(table.0.len(), 9, "every stage has its crashes");
+    table.print("Snapshots: a crash, and a start");
+    assert_eq!(table.steps().len(), 9, "every stage has its crashes");
     assert!(table.states() > 5000, "{}", table.states());
     assert!(lost > 1000 && kept > 1000 && names > 1000, "{lost} sectors and {names} names lost, {kept} kept");
 }
@@ -111,10 +86,9 @@ fn a_crash_at_any_operation_loses_nothing_that_was_acknowledged() {
 #[test]
 fn a_crash_at_any_operation_of_the_start_after_it_loses_nothing_either() {
     let actions = script();
-    let mut table = Table::default();
+    let mut table = Table::new();
     let torn = Crash::Power(TORN, TORN);
-    for (operation, stage) in (0..).zip(stages(&actions)) {
-        let mut states = 0;
+    for (operation, (stage, _)) in (0..).zip(points(&actions)) {
         for first in [Crash::Kill, Crash::Power(Keep::Everything, Keep::Nothing), torn] {
             let run = stopped(&actions, operation, operation);
             if !run.is_made() {
@@ -127,17 +101,18 @@ fn a_crash_at_any_operation_of_the_start_after_it_loses_nothing_either() {
                 if try_reopen(&disk).is_ok() {
                     break;
                 }
+                let mut states = 0;
                 for second in [Crash::Kill, Crash::Power(Keep::Nothing, Keep::Nothing), torn] {
                     let disk = disk.fork(step);
                     second.happen(&disk);
                     Run::again(&disk, &run.expected).go_on(run.receiving());
                     states += 1;
                 }
+                table.count(stage, *disk.history().last().expect("it was stopped there"), states);
             }
         }
-        table.count(stage, states);
     }
-    table.print("a crash, a start that a crash interrupts, and another start");
+    table.print("Snapshots: a crash, a start that a crash interrupts, and another start");
     assert!(table.states() > 5000, "{}", table.states());
 }
 
@@ -145,7 +120,7 @@ fn a_crash_at_any_operation_of_the_start_after_it_loses_nothing_either() {
 fn what_a_start_gave_back_is_durable() {
     let actions = script();
     let mut read_back = 0;
-    for operation in 0..stages(&actions).len() as u64 {
+    for operation in 0..points(&actions).len() as u64 {
         for seed in 0..4 {
             let run = stopped(&actions, operation, seed);
             if !run.is_made() {

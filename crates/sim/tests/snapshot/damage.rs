@@ -2,7 +2,9 @@
 
 use bowline_raft::{GroupId, HardState, LogId, Write};
 use bowline_sim::SimDisk;
-use bowline_storage::{Disk, DiskFile, Recovered, SnapshotError, Snapshots, Wal, WalError};
+use bowline_storage::{
+    Disk, DiskFile, Recovered, SnapshotError, SnapshotHeader, SnapshotId, Snapshots, Wal, WalError,
+};
 
 use crate::model::{
     CLUSTER, CONFIG, Groups, entries, file_of, header, image, named, read, save, snapshots, try_reopen,
@@ -121,6 +123,45 @@ fn a_bit_that_flips_anywhere_is_noticed_before_its_block_is_given_out() {
     }
     println!("flipped bits: {at_start} refused at the start, {when_read} when the block was read");
     assert_eq!((at_start, when_read), (96 * 8, (size - 96) * 8));
+}
+
+/// The file of a snapshot with that id, whose four blocks are of one length.
+fn even(id: SnapshotId) -> Vec<u8> {
+    let disk = SimDisk::new(0);
+    let mut writer = snapshots(&disk).create(SnapshotHeader { id, ..header(ONE, OWN) }).expect("begun");
+    (0..4).for_each(|number| writer.append(&[number; 100]).expect("written"));
+    writer.finish().expect("finished");
+    contents(&disk, OWN_FILE)
+}
+
+#[test]
+fn an_intact_block_that_belongs_elsewhere_is_noticed() {
+    let id = header(ONE, OWN).id;
+    let (own, other) = (even(id), even(SnapshotId(id.0 + 1)));
+    let place = |number: usize| 72 + number * 108..72 + (number + 1) * 108;
+    let disk = node();
+    for (at, from) in (0..4).flat_map(|at| (0..4).map(move |from| (at, from))) {
+        let mut bytes = own.clone();
+        // One of this file in another place, or that of another file in its own.
+        let block = if at == from { &other[place(at)] } else { &own[place(from)] };
+        bytes[place(at)].copy_from_slice(block);
+        put(&disk, OWN_FILE, &bytes);
+        let mut reader = snapshots(&disk).open(ONE, OWN).expect("header and end are intact");
+        for number in 0..at {
+            let block = reader.next_block().expect("it is in its place");
+            assert_eq!(block, Some(&[u8::try_from(number).expect("small"); 100][..]));
+        }
+        let offset = place(at).start as u64;
+        match reader.next_block() {
+            Err(SnapshotError::Damaged { offset: from, .. }) => assert_eq!(from, offset),
+            other => panic!("{from} in the place of {at}: {other:?}"),
+        }
+        let mut received = snapshots(&SimDisk::new(0)).receive(ONE, OWN, id).expect("begun");
+        match received.append(0, &bytes) {
+            Err(SnapshotError::BadBytes { offset: from, .. }) => assert_eq!(from, offset),
+            other => panic!("{from} in the place of {at}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@
 mod crashes;
 mod damage;
 mod model;
+#[path = "../common/points.rs"]
+mod points;
 mod random;
 mod received;
 mod script;

@@ -1,6 +1,7 @@
 //! What a node does with log and snapshots in its life, in small steps, each of which a crash may interrupt.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bowline_raft::{Entry, GroupId, HardState, LogId, NodeId, Write};
 use bowline_sim::SimDisk;
@@ -22,6 +23,22 @@ pub(crate) enum Stage {
     FinishingWhatWasReceived,
     InstallingIt,
     Deleting,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MakingTheLog => "making the log",
+            Self::WritingTheLog => "writing the log",
+            Self::WritingASnapshot => "writing a snapshot",
+            Self::FinishingIt => "finishing it",
+            Self::NamingIt => "naming it in the log",
+            Self::ReceivingASnapshot => "receiving a snapshot",
+            Self::FinishingWhatWasReceived => "finishing what was received",
+            Self::InstallingIt => "installing it",
+            Self::Deleting => "deleting what it has replaced",
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -269,6 +286,10 @@ impl Run {
     fn try_go_on(&mut self, receiving: Option<(GroupId, LogId)>) -> Result<(), WalError> {
         if let Some((group, last)) = receiving {
             self.finish_receiving(group, last)?;
+            // Soon a newer one takes its place: it must be whole on the disk before that.
+            let disk = self.disk.fork(0);
+            disk.power_loss();
+            reopen(&disk, &self.expected);
         }
         let groups: Vec<(GroupId, u64)> =
             self.groups().iter().map(|(id, group)| (*id, last_of(group))).collect();

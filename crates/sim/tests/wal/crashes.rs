@@ -1,9 +1,13 @@
 //! A crash at every operation: while the log is made, written, rotated and recovered.
 
+use std::fmt;
+
 use bowline_sim::SimDisk;
+use bowline_sim::disk::Operation;
 use bowline_storage::{Wal, WalError};
 
-use crate::model::{Script, config, reopen};
+use crate::model::{Script, config, fill_ahead, reopen, write};
+use crate::points::Table;
 
 /// Also the length of the values that need a segment of their own.
 const LARGE: usize = 1536;
@@ -54,10 +58,42 @@ fn crashed(script: &Script, operation: u64, seed: u64, crash: Crash) -> (SimDisk
     (disk, acknowledged)
 }
 
-fn operations(script: &Script) -> u64 {
+/// What is under way when a crash comes: the rows of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    MakingTheLog,
+    Writing,
+    WritingIntoTheNextSegment,
+    FillingAhead,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MakingTheLog => "making the log",
+            Self::Writing => "writing",
+            Self::WritingIntoTheNextSegment => "writing into the next segment",
+            Self::FillingAhead => "filling the next segment ahead",
+        })
+    }
+}
+
+/// Every operation of the disk, and what was under way.
+fn points(script: &Script) -> Vec<(Step, Operation)> {
     let disk = SimDisk::new(0);
-    run(&disk, script).1.expect("nothing goes wrong");
-    disk.operations()
+    let mut steps = Vec::new();
+    let mut wal = Wal::create(disk.clone(), config(SEGMENT)).expect("nothing goes wrong");
+    steps.resize(disk.history().len(), Step::MakingTheLog);
+    for (number, batch) in script.batches.iter().enumerate() {
+        write(&mut wal, batch).expect("nothing goes wrong");
+        // A write and a sync are all that it takes where there is room.
+        let stays = disk.history().len() == steps.len() + 2;
+        let step = if stays { Step::Writing } else { Step::WritingIntoTheNextSegment };
+        steps.resize(disk.history().len(), step);
+        fill_ahead(&mut wal, number).expect("nothing goes wrong");
+        steps.resize(disk.history().len(), Step::FillingAhead);
+    }
+    steps.into_iter().zip(disk.history()).collect()
 }
 
 /// Goes on after a crash: the rest of the script is written, the power goes once more, and all is there.
@@ -83,58 +119,60 @@ fn finish(disk: &SimDisk, script: &Script, acknowledged: Option<usize>) {
 #[test]
 fn a_crash_at_any_operation_loses_nothing_that_was_synced() {
     let script = Script::random(1, 24, LARGE);
-    let total = operations(&script);
-    assert!(total > 100, "{total} operations are no test");
+    let mut table = Table::new();
     let (mut lost, mut kept, mut names) = (0, 0, 0);
-    for operation in 0..total {
+    for (number, (step, operation)) in (0..).zip(points(&script)) {
         for seed in 0..10 {
             for crash in CRASHES {
-                let (disk, acknowledged) = crashed(&script, operation, seed, crash);
+                let (disk, acknowledged) = crashed(&script, number, seed, crash);
                 finish(&disk, &script, acknowledged);
                 lost += disk.faults().sectors_lost;
                 kept += disk.faults().sectors_kept;
                 names += disk.faults().names_lost;
             }
         }
+        table.count(step, operation, 10 * CRASHES.len());
     }
+    table.print("The log: a crash, and a start");
+    assert_eq!(table.steps().len(), 4, "every step has its crashes");
+    assert!(table.states() > 3000, "{} states are no test", table.states());
     assert!(lost > 1000 && kept > 1000 && names > 100, "{lost} sectors and {names} names lost, {kept} kept");
 }
 
 #[test]
 fn a_crash_at_any_operation_of_recovery_loses_nothing_either() {
     let script = Script::random(2, 12, LARGE);
-    let mut crashed_again = 0;
-    for operation in 0..operations(&script) {
+    let mut table = Table::new();
+    for (operation, (step, _)) in (0..).zip(points(&script)) {
         for crash in CRASHES {
             let (disk, acknowledged) = crashed(&script, operation, operation, crash);
             let Some(acknowledged) = acknowledged else { continue };
-            for step in 0.. {
-                for again in CRASHES {
-                    let disk = disk.fork(step);
-                    disk.stop_at(disk.operations() + step);
-                    let opened = Wal::open(disk.clone(), config(SEGMENT));
-                    if opened.is_ok() {
-                        continue;
-                    }
-                    assert_eq!(disk.faults().stops, 2, "{:?}", opened.err());
-                    again.happen(&disk);
-                    crashed_again += 1;
-                    finish(&disk, &script, Some(acknowledged));
-                }
-                if step > 30 {
+            for at in 0.. {
+                let disk = disk.fork(at);
+                disk.stop_at(disk.operations() + at);
+                if Wal::open(disk.clone(), config(SEGMENT)).is_ok() {
                     break;
                 }
+                assert_eq!(disk.faults().stops, 2, "it failed by itself");
+                let stopped_at = *disk.history().last().expect("it was stopped there");
+                for again in CRASHES {
+                    let disk = disk.fork(at);
+                    again.happen(&disk);
+                    finish(&disk, &script, Some(acknowledged));
+                }
+                table.count(step, stopped_at, CRASHES.len());
             }
         }
     }
-    assert!(crashed_again > 1000, "{crashed_again}");
+    table.print("The log: a crash, a start that a crash interrupts, and another start");
+    assert!(table.states() > 1000, "{}", table.states());
 }
 
 #[test]
 fn what_recovery_returned_is_durable() {
     let script = Script::random(3, 16, LARGE);
     let mut in_flight = 0;
-    for operation in 0..operations(&script) {
+    for operation in 0..points(&script).len() as u64 {
         for seed in 0..4 {
             let (disk, acknowledged) = crashed(&script, operation, seed, Crash::Kill);
             let Some(acknowledged) = acknowledged else { continue };

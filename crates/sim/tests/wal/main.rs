@@ -4,3 +4,5 @@ mod crashes;
 mod damage;
 mod faults;
 mod model;
+#[path = "../common/points.rs"]
+mod points;

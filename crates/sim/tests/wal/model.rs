@@ -63,7 +63,7 @@ impl Script {
     /// Runs the batches from `from` on; gives back how many are acknowledged then, and what stopped it.
     pub(crate) fn run(&self, wal: &mut Wal<SimDisk>, from: usize) -> (usize, Result<(), WalError>) {
         for (number, batch) in self.batches.iter().enumerate().skip(from) {
-            if let Err(error) = step(wal, batch, number) {
+            if let Err(error) = write(wal, batch).and_then(|()| fill_ahead(wal, number)) {
                 return (number, Err(error));
             }
         }
@@ -71,11 +71,14 @@ impl Script {
     }
 }
 
-fn step(wal: &mut Wal<SimDisk>, batch: &Batch, number: usize) -> Result<(), WalError> {
+pub(crate) fn write(wal: &mut Wal<SimDisk>, batch: &Batch) -> Result<(), WalError> {
     let borrowed: Vec<(GroupId, &Write)> = batch.iter().map(|(group, write)| (*group, write)).collect();
     wal.append(&borrowed)?;
-    wal.sync()?;
-    // Sometimes the next segment is filled ahead, sometimes it must be made on the spot.
+    wal.sync()
+}
+
+/// Sometimes the next segment is filled ahead, sometimes it must be made on the spot.
+pub(crate) fn fill_ahead(wal: &mut Wal<SimDisk>, number: usize) -> Result<(), WalError> {
     if number % 3 == 1 {
         while wal.prepare_next()? {}
     }

@@ -33,6 +33,7 @@ mod receive;
 mod writer;
 
 use std::fmt;
+use std::io;
 
 use bowline_raft::{GroupId, LogId};
 
@@ -51,6 +52,20 @@ pub const MAX_BLOCK_BYTES: usize = format::MAX_PAYLOAD_BYTES;
 /// What tells one snapshot file from every other, also of the same entries. Random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SnapshotId(pub u128);
+
+impl SnapshotId {
+    /// One that no other file has.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no random number.
+    pub fn random() -> io::Result<Self> {
+        let mut random = [0; 16];
+        let filled = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        assert_eq!(filled, random.len(), "up to 256 random bytes come at once");
+        Ok(Self(u128::from_le_bytes(random)))
+    }
+}
 
 impl fmt::Display for SnapshotId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -89,6 +104,11 @@ impl<D: Disk + Clone> Snapshots<D> {
     /// Begins one. What was left unfinished of this group is removed: there is never more than one being written.
     pub fn create(&self, header: SnapshotHeader) -> Result<SnapshotWriter<D>, SnapshotError> {
         SnapshotWriter::create(self.disk.clone(), self.cluster, header)
+    }
+
+    /// How many bytes new files could still take.
+    pub fn free_bytes(&self) -> Result<u64, SnapshotError> {
+        files::At::directory(&self.disk).io("read the free space of", self.disk.free_bytes())
     }
 
     /// Opens a finished one; its header and its end are checked, and each block when it is read.

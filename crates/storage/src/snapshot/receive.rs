@@ -97,6 +97,17 @@ impl<D: Disk> ReceivedSnapshot<D> {
         Ok(())
     }
 
+    /// Reads what is here: whether it makes sense is to be known before it is [finished](Self::finish), since from then
+    /// on the next [`Wal::open`](crate::Wal::open) may take it for the state. [`SnapshotError::BadBytes`] if it is
+    /// not complete.
+    pub fn read(&self) -> Result<SnapshotReader<D::File>, SnapshotError> {
+        if !self.complete {
+            return Err(self.not_whole());
+        }
+        let file = self.at.found("open", self.disk.open(&self.at.file))?;
+        SnapshotReader::begin(file, self.at.clone(), self.sought)
+    }
+
     /// Makes durable what is here so far, but for a block that is not complete. To be called every few MiB, so that
     /// the last sync is short. An error is final: the process must end.
     pub fn sync(&mut self) -> Result<(), SnapshotError> {
@@ -114,7 +125,7 @@ impl<D: Disk> ReceivedSnapshot<D> {
     /// [`SnapshotError::Missing`] if it was removed meanwhile.
     pub fn finish(mut self) -> Result<u64, SnapshotError> {
         if !self.complete {
-            return Err(self.at.bad_bytes(self.offset(), "it ends there, and is not whole".to_string()));
+            return Err(self.not_whole());
         }
         self.sync()?;
         let finished = file_name(FileKind::Finished, self.sought.group, self.sought.last);
@@ -176,6 +187,10 @@ impl<D: Disk> ReceivedSnapshot<D> {
     fn write(&self, offset: u64) -> Result<(), SnapshotError> {
         let written = self.file.write_at(&self.buffer, offset);
         self.at.write(&self.disk, self.buffer.len() as u64, written)
+    }
+
+    fn not_whole(&self) -> SnapshotError {
+        self.at.bad_bytes(self.offset(), "it ends there, and is not whole".to_string())
     }
 
     fn bad_block(&self) -> SnapshotError {

@@ -1,0 +1,309 @@
+//! The client's side: whom to ask, what to make of the answer, when to ask again. Pure: whoever drives it sends
+//! what it wants sent, by whatever network, and reports what became of it.
+//!
+//! ```text
+//! begin(operation, deadline) ─┐   ┌───────┐   ┌─ Send   ask that server, then answered(...)
+//!                             ├──▶│ Clerk │──▶├─ Wait   nothing to be sent until then
+//! answered(answer)           ─┘   └───────┘   └─ Done   the call is over
+//! ```
+//!
+//! A clerk makes one call at a time. It asks the server that led when it last heard of one, and goes on to another
+//! one when that does not lead or says nothing, for ever or until the call's deadline. Each sending of a
+//! call has the same session and number, so the call happens once: see [`once`](crate::session::once).
+//! The session is opened by the first call that writes. Reads need none.
+//!
+//! | a sending is answered by | then |
+//! |---|---|
+//! | a result | that is the call's |
+//! | "I do not lead" | it had no effect; the next one goes to the leader that was named, or to the next server |
+//! | silence | it may have had an effect; the next one goes to the next server |
+//! | a refusal: no such session, a stale number, no room in the log | this sending had no effect |
+//!
+//! A refusal says nothing of earlier sendings. So when one of a write was met by silence, the call ends as
+//! [`CallError::Unknown`] whatever a later sending is refused by; only when none was, it ends as
+//! [`CallError::NotExecuted`], or, if the session is gone, goes on in a new one.
+//!
+//! An answer to OPEN that is lost leaves a session behind that nobody knows of. It holds no record, is never
+//! used, and ends by its time or to make room.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::command::{Command, Condition, SessionCommand};
+use crate::reply::Reply;
+
+/// How long it waits when it has asked as many servers as there are without a result: long enough not to
+/// burden them, short beside an election.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a call asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// The value of a key; of a missing one the empty string.
+    Get {
+        /// The key.
+        key: Bytes,
+    },
+    /// Gives a key a value.
+    Put {
+        /// The key.
+        key: Bytes,
+        /// Its new value.
+        value: Bytes,
+    },
+    /// Puts bytes behind the value of a key; a missing key has the empty string.
+    Append {
+        /// The key.
+        key: Bytes,
+        /// What comes behind its value.
+        value: Bytes,
+    },
+}
+
+/// What became of one sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The server answered with this.
+    Result(Reply),
+    /// The server does not lead, and the sending certainly has no effect. Which server it takes for the leader.
+    NotLeader(Option<usize>),
+    /// Nothing, or that the server does not know: the sending may have had an effect, or have one yet.
+    Silence,
+}
+
+impl Answer {
+    /// What a reply says. A server that carries its clients' commands says by an error that there is no leader, or
+    /// that it lost the one which it had asked.
+    pub fn of_reply(reply: Reply) -> Self {
+        match &reply {
+            Reply::Error(text) if text.starts_with(b"UNCERTAIN ") => Self::Silence,
+            Reply::Error(text) if text.starts_with(b"CLUSTERDOWN ") => Self::NotLeader(None),
+            _ => Self::Result(reply),
+        }
+    }
+}
+
+/// Why a call has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// It certainly has no effect, now or later.
+    #[error("the call was certainly not executed: {0}")]
+    NotExecuted(String),
+    /// It may have had its effect, once, or have it yet.
+    #[error("it is unknown whether the call was executed: {0}")]
+    Unknown(String),
+    /// It was executed, and this error is its result.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What is to be done next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Send this to that server, and report to [`Clerk::answered`] what comes of it; silence, at the latest when
+    /// the call's deadline is past.
+    Send {
+        /// Which.
+        server: usize,
+        /// What it is asked.
+        command: Command<'a>,
+    },
+    /// Come again at this time.
+    Wait(Duration),
+    /// The call is over: the value that was read, or nothing.
+    Done(Result<Bytes, CallError>),
+}
+
+/// A client of the store. See the module's own page.
+#[derive(Debug)]
+pub struct Clerk {
+    servers: usize,
+    /// Whom it asks next.
+    server: usize,
+    session: Option<Session>,
+    call: Option<Call>,
+}
+
+#[derive(Debug)]
+struct Session {
+    id: u64,
+    /// That of the last call which had one.
+    number: u64,
+}
+
+#[derive(Debug)]
+struct Call {
+    operation: Operation,
+    deadline: Option<Duration>,
+    /// Its number in the present session, once it has been sent there.
+    number: Option<u64>,
+    /// Whether a sending that writes was met by silence.
+    is_uncertain: bool,
+    /// Whether a sending is not answered yet.
+    is_out: bool,
+    /// How many sendings had no result since the last pause.
+    misses: usize,
+    /// The end of a pause.
+    pause_ends: Option<Duration>,
+    outcome: Option<Result<Bytes, CallError>>,
+}
+
+impl Operation {
+    fn command(&self) -> Command<'_> {
+        match self {
+            Self::Get { key } => Command::Get { key },
+            Self::Put { key, value } => Command::Set { key, value, condition: Condition::Always, get: false },
+            Self::Append { key, value } => Command::Append { key, value },
+        }
+    }
+
+    fn writes(&self) -> bool {
+        !matches!(self, Self::Get { .. })
+    }
+}
+
+impl Clerk {
+    /// A clerk that knows so many servers, numbered from 0, and has not asked any.
+    ///
+    /// # Panics
+    ///
+    /// Without a server.
+    pub fn new(servers: usize) -> Self {
+        assert!(servers > 0, "a clerk without a server");
+        Self { servers, server: 0, session: None, call: None }
+    }
+
+    /// Begins a call, with a time at which it is given up. A call that is not over is dropped: its number stays
+    /// used, so what was sent of it has its effect before the next write of this clerk or never.
+    pub fn begin(&mut self, operation: Operation, deadline: Option<Duration>) {
+        self.call = Some(Call {
+            operation,
+            deadline,
+            number: None,
+            is_uncertain: false,
+            is_out: false,
+            misses: 0,
+            pause_ends: None,
+            outcome: None,
+        });
+    }
+
+    /// What is to be done at the time `now`. Times are counted from any fixed beginning.
+    ///
+    /// # Panics
+    ///
+    /// Without a call, or while a sending is not answered.
+    pub fn next(&mut self, now: Duration) -> Step<'_> {
+        let servers = self.servers;
+        let call = self.call.as_mut().expect("a call was begun");
+        assert!(!call.is_out, "a sending is not answered yet");
+        if let Some(outcome) = call.outcome.take() {
+            self.call = None;
+            return Step::Done(outcome);
+        }
+        if call.deadline.is_some_and(|deadline| now >= deadline) {
+            let error = call.no_effect_of_this("no result by the deadline");
+            self.call = None;
+            return Step::Done(Err(error));
+        }
+        if call.misses >= servers {
+            call.misses = 0;
+            call.pause_ends = Some(now + PAUSE);
+        }
+        if let Some(end) = call.pause_ends.filter(|end| *end > now) {
+            return Step::Wait(call.deadline.map_or(end, |deadline| deadline.min(end)));
+        }
+        call.pause_ends = None;
+        call.is_out = true;
+        Step::Send { server: self.server, command: self.request() }
+    }
+
+    /// The request that is to be sent: the operation, or what must come in front of it.
+    fn request(&mut self) -> Command<'_> {
+        let call = self.call.as_mut().expect("a call was begun");
+        if !call.operation.writes() {
+            return call.operation.command();
+        }
+        let Some(session) = &mut self.session else { return Command::Session(SessionCommand::Open) };
+        let number = *call.number.get_or_insert_with(|| {
+            session.number += 1;
+            session.number
+        });
+        let command = Box::new(call.operation.command());
+        Command::Session(SessionCommand::Run { session: session.id, number, command })
+    }
+
+    /// What became of the last sending.
+    ///
+    /// # Panics
+    ///
+    /// If there was none.
+    pub fn answered(&mut self, answer: Answer) {
+        let servers = self.servers;
+        let call = self.call.as_mut().filter(|call| call.is_out).expect("a sending is out");
+        call.is_out = false;
+        match answer {
+            Answer::Result(reply) => {
+                call.misses = 0;
+                self.result(reply);
+            }
+            Answer::NotLeader(leader) => {
+                call.misses += 1;
+                let next = (self.server + 1) % servers;
+                self.server =
+                    leader.filter(|&leader| leader < servers && leader != self.server).unwrap_or(next);
+            }
+            Answer::Silence => {
+                call.misses += 1;
+                // An OPEN that took effect unseen has no effect on any key.
+                call.is_uncertain |= call.number.is_some();
+                self.server = (self.server + 1) % servers;
+            }
+        }
+    }
+
+    fn result(&mut self, reply: Reply) {
+        let call = self.call.as_mut().expect("a call was begun");
+        let is_open = call.operation.writes() && call.number.is_none();
+        call.outcome = match reply {
+            Reply::Int(id) if is_open => {
+                let id = u64::try_from(id).expect("a session's id is positive");
+                self.session = Some(Session { id, number: 0 });
+                None
+            }
+            Reply::Error(text) => {
+                let says = |word: &str| text.starts_with(word.as_bytes());
+                let is_gone = says("NOSESSION ") || says("ONCESTALE ");
+                if is_gone {
+                    self.session = None;
+                }
+                let told = String::from_utf8_lossy(&text).into_owned();
+                match (is_gone, is_open || says("LOGFULL ")) {
+                    (true, _) if !call.is_uncertain => {
+                        call.number = None;
+                        None
+                    }
+                    (false, false) => Some(Err(CallError::Failed(told))),
+                    _ => Some(Err(call.no_effect_of_this(&told))),
+                }
+            }
+            Reply::Bulk(value) => Some(Ok(value)),
+            _ => Some(Ok(Bytes::new())),
+        };
+    }
+}
+
+impl Call {
+    /// What is known when the last sending, or the lack of one, had no effect.
+    fn no_effect_of_this(&self, why: &str) -> CallError {
+        if self.is_uncertain {
+            CallError::Unknown(why.to_owned())
+        } else {
+            CallError::NotExecuted(why.to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

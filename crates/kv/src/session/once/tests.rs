@@ -1,0 +1,158 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+fn table(most: u64, idle_ms: u64) -> OnceTable {
+    let mut table = OnceTable::default();
+    table.set_limits(Limits { most, idle_ms });
+    table
+}
+
+fn done(table: &mut OnceTable, id: u64, number: u64) {
+    table.complete(id, number, Reply::Int(number.cast_signed()), Slots::One(0));
+}
+
+#[test]
+fn the_last_request_is_answered_again_and_what_is_older_refused() {
+    let mut table = table(10, 1000);
+    let id = table.open(0);
+    assert_eq!(table.judge(id, 1), Judgement::Fresh);
+    done(&mut table, id, 3);
+    assert_eq!(table.judge(id, 2), Judgement::Stale(3));
+    assert_eq!(table.judge(id, 3), Judgement::Done(&Reply::Int(3)));
+    assert_eq!(table.judge(id, 4), Judgement::Fresh, "numbers may skip");
+    done(&mut table, id, 10);
+    assert_eq!(table.judge(id, 3), Judgement::Stale(10));
+    assert_eq!((table.records(), table.len()), (1, 1));
+}
+
+#[test]
+fn an_error_is_a_reply_like_any_other() {
+    let mut table = table(10, 1000);
+    let id = table.open(0);
+    table.complete(id, 1, Reply::error_text("ERR no"), Slots::All);
+    assert_eq!(table.judge(id, 1), Judgement::Done(&Reply::error_text("ERR no")));
+}
+
+#[test]
+fn a_session_that_ended_never_comes_back() {
+    let mut table = table(10, 1000);
+    let (first, second) = (table.open(0), table.open(0));
+    done(&mut table, first, 1);
+    assert!(table.close(first));
+    assert!(!table.close(first));
+    assert_eq!(table.judge(first, 1), Judgement::NoSession);
+    assert_eq!(table.judge(first, 2), Judgement::NoSession);
+    assert!(table.close(second));
+    assert_eq!(table.open(0), 3, "though nobody has an id any more");
+    assert_eq!(table.judge(99, 1), Judgement::NoSession);
+    assert!(table.close(3));
+    assert_eq!(table.memory_bytes(), 0);
+}
+
+#[test]
+fn a_session_expires_when_it_was_unused_for_so_long() {
+    let mut table = table(10, 1000);
+    let (first, second) = (table.open(5000), table.open(5100));
+    assert_eq!(table.earliest_expiry_ms(), Some(6000));
+    table.touch(first, 5500);
+    assert_eq!(table.earliest_expiry_ms(), Some(6100));
+    table.expire(6099);
+    assert_eq!(table.len(), 2);
+    table.expire(6100);
+    assert_eq!((table.judge(second, 1), table.judge(first, 1)), (Judgement::NoSession, Judgement::Fresh));
+    table.expire(7000);
+    assert_eq!((table.len(), table.earliest_expiry_ms()), (0, None));
+}
+
+#[test]
+fn of_too_many_the_one_that_was_unused_longest_goes() {
+    let mut table = table(2, 1000);
+    let (first, second) = (table.open(0), table.open(0));
+    table.touch(first, 0);
+    let third = table.open(0);
+    assert_eq!(table.judge(second, 1), Judgement::NoSession);
+    assert_eq!((table.judge(first, 1), table.judge(third, 1)), (Judgement::Fresh, Judgement::Fresh));
+    table.set_limits(Limits { most: 1, idle_ms: 1000 });
+    assert_eq!((table.len(), table.judge(third, 1)), (1, Judgement::Fresh));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Open,
+    Close(u64),
+    Run(u64, u64),
+    Pass(u64),
+    Limits(u64, u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        Just(Step::Open),
+        (1u64..8).prop_map(Step::Close),
+        (1u64..8, 1u64..6).prop_map(|(id, number)| Step::Run(id, number)),
+        (1u64..8, 1u64..6).prop_map(|(id, number)| Step::Run(id, number)),
+        (1u64..40).prop_map(Step::Pass),
+        (1u64..5, 1u64..100).prop_map(|(most, idle_ms)| Step::Limits(most, idle_ms)),
+    ]
+}
+
+/// A session as a person would write it down: its last number, and when and as which of all uses it was used.
+type Plain = (u64, u64, usize);
+
+proptest! {
+    #![proptest_config(crate::fixed_cases())]
+
+    /// Against a list that is searched from end to end, and: no request has an effect twice, no id comes twice.
+    #[test]
+    fn it_does_what_a_plain_list_does(steps in vec(step(), 0..60)) {
+        let mut once = table(3, 50);
+        let (mut most, mut idle_ms, mut now) = (3usize, 50, 0);
+        let mut plain: BTreeMap<u64, Plain> = BTreeMap::new();
+        let (mut ids, mut effects) = (BTreeSet::new(), BTreeSet::new());
+        for (at, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Open => {
+                    let id = once.open(now);
+                    prop_assert!(ids.insert(id));
+                    plain.insert(id, (0, now, at));
+                }
+                Step::Close(id) => prop_assert_eq!(once.close(id), plain.remove(&id).is_some()),
+                Step::Run(id, number) => {
+                    let expected = plain.get(&id).map(|(last, ..)| number.cmp(last));
+                    let fresh = matches!(once.judge(id, number), Judgement::Fresh);
+                    prop_assert_eq!(fresh, expected == Some(std::cmp::Ordering::Greater));
+                    if fresh {
+                        prop_assert!(effects.insert((id, number)), "{} of {} has an effect twice", number, id);
+                        once.touch(id, now);
+                        done(&mut once, id, number);
+                        plain.insert(id, (number, now, at));
+                    }
+                }
+                Step::Pass(time) => {
+                    now += time;
+                    once.expire(now);
+                    plain.retain(|_, (_, used, _)| *used + idle_ms > now);
+                }
+                Step::Limits(new_most, new_idle_ms) => {
+                    (most, idle_ms) = (usize::try_from(new_most).unwrap(), new_idle_ms);
+                    once.set_limits(Limits { most: new_most, idle_ms });
+                    once.expire(now);
+                    let expired = plain.extract_if(.., |_, (_, used, _)| *used + idle_ms <= now).count();
+                    prop_assert!(expired == 0 || idle_ms < 100);
+                }
+            }
+            while plain.len() > most {
+                let (&oldest, _) = plain.iter().min_by_key(|(_, (.., at))| *at).unwrap();
+                plain.remove(&oldest);
+            }
+            prop_assert_eq!(once.sessions.keys().collect::<Vec<_>>(), plain.keys().collect::<Vec<_>>());
+            prop_assert_eq!(once.by_use.len(), plain.len());
+            let first = plain.values().map(|(_, used, _)| used + idle_ms).min();
+            prop_assert_eq!(once.earliest_expiry_ms(), first);
+        }
+    }
+}
