@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::command::{Command, Condition, SessionCommand};
+use crate::command::{Command, Condition, SessionCommand, SetExpiry};
 use crate::reply::Reply;
 
 /// How long it waits when it has asked as many servers as there are without a result: long enough not to
@@ -153,7 +153,10 @@ impl Operation {
     fn command(&self) -> Command<'_> {
         match self {
             Self::Get { key } => Command::Get { key },
-            Self::Put { key, value } => Command::Set { key, value, condition: Condition::Always, get: false },
+            Self::Put { key, value } => {
+                let (condition, expiry) = (Condition::Always, SetExpiry::Never);
+                Command::Set { key, value, condition, get: false, expiry }
+            }
             Self::Append { key, value } => Command::Append { key, value },
         }
     }

@@ -40,8 +40,8 @@ pub enum DecodeError {
     /// A change of the membership, which this version cannot carry out.
     #[error("a change of the membership")]
     MembershipChange,
-    /// An array inside an array.
-    #[error("an array inside an array")]
+    /// An array inside an array of an array.
+    #[error("an array too deep")]
     NestedArray,
 }
 

@@ -7,15 +7,19 @@
 //! executed, and is a reply like any other.
 //!
 //! Several of Redis's names are one command here: INCR, DECR, INCRBY and DECRBY are
-//! [`Command::IncrBy`], and GETSET is SET with GET.
+//! [`Command::IncrBy`], GETSET is SET with GET, SETEX is SET with EX; EXPIRE, TTL and their variants differ in unit
+//! and in where they count from.
 //!
 //! A command or an option that Redis has and Bowline does not serve yet is refused by name. It is never
 //! taken and ignored: a lock that silently never expires is worse than none.
 
 mod encoding;
+mod expiry;
 mod parse;
+mod parse_expiry;
 mod session;
 mod table;
+mod transaction;
 mod unsupported;
 
 #[cfg(test)]
@@ -24,8 +28,10 @@ mod tests;
 use std::slice;
 
 pub use encoding::MAX_ENCODED_BYTES;
+pub use expiry::{ExpireCondition, MAX_AFTER_MS, Moment, SetExpiry};
 pub use session::SessionCommand;
 pub use table::{CommandSpec, SPECS, lookup};
+pub use transaction::{MAX_TRANSACTION_COMMANDS, Unchanged};
 
 /// The longest key: 64 KiB. A constant of the format.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
@@ -58,6 +64,8 @@ pub enum Command<'a> {
         condition: Condition,
         /// Whether to answer with the old value instead of whether it was done.
         get: bool,
+        /// What becomes of its expiry.
+        expiry: SetExpiry,
     },
     /// Gives a key a value if it has none; the answer is 1 if it was done, else 0.
     SetNx {
@@ -110,10 +118,52 @@ pub enum Command<'a> {
         /// The key.
         key: &'a [u8],
     },
+    /// The value of a key, which also gets another expiry. A plain GETEX is [`Command::Get`].
+    GetEx {
+        /// The key.
+        key: &'a [u8],
+        /// When it expires from then on. None: never.
+        expiry: Option<Moment>,
+    },
+    /// Says when a key expires; one whose time is over is removed. The answer is 1 if it was done, else 0.
+    Expire {
+        /// The key.
+        key: &'a [u8],
+        /// When.
+        moment: Moment,
+        /// Whether to do it.
+        condition: ExpireCondition,
+    },
+    /// Takes a key's expiry away; the answer is 1 if there was one, else 0.
+    Persist {
+        /// The key.
+        key: &'a [u8],
+    },
+    /// When a key expires: -1 if never, -2 if there is no such key.
+    Ttl {
+        /// The key.
+        key: &'a [u8],
+        /// Whether to say it as a time since 1970, and not from now on.
+        is_absolute: bool,
+        /// Whether to say it in seconds, rounded, and not in milliseconds.
+        in_seconds: bool,
+    },
     /// How many keys there are.
     DbSize,
     /// Removes every key.
     FlushAll,
+    /// What WATCH has to know of keys: the index of the log, and then for each of them 1 if it is there, else 0.
+    Watch {
+        /// The keys.
+        keys: Keys<'a>,
+    },
+    /// Executes commands as one; the answer is an array of theirs, or nil if a condition did not hold.
+    Exec {
+        /// What must be so.
+        conditions: Vec<Unchanged<'a>>,
+        /// The commands, none of them a transaction, [`Command::Watch`] or [`Command::Session`].
+        commands: Vec<Command<'a>>,
+    },
     /// About sessions, or a command in one: the replica's to carry out.
     Session(SessionCommand<'a>),
 }
@@ -169,34 +219,71 @@ impl<'a> Command<'a> {
             | Self::Del { .. }
             | Self::IncrBy { .. }
             | Self::MSet { .. }
+            | Self::GetEx { .. }
+            | Self::Expire { .. }
+            | Self::Persist { .. }
             | Self::FlushAll => true,
             Self::Get { .. }
             | Self::StrLen { .. }
             | Self::Exists { .. }
             | Self::MGet { .. }
             | Self::Type { .. }
+            | Self::Ttl { .. }
+            | Self::Watch { .. }
             | Self::DbSize => false,
             Self::Session(command) => command.is_write(),
+            Self::Exec { commands, .. } => commands.iter().any(Self::is_write),
         }
     }
 
-    /// Its keys, in the order in which they were named. None for a command about the whole store.
+    /// Whether it is about the whole store, whatever keys it names.
+    pub fn is_about_all(&self) -> bool {
+        match self {
+            Self::DbSize | Self::FlushAll => true,
+            Self::Session(SessionCommand::Run { command, .. }) => command.is_about_all(),
+            Self::Exec { commands, .. } => commands.iter().any(Self::is_about_all),
+            _ => false,
+        }
+    }
+
+    /// Whether only a plain read can answer it. In the log it would stand among commands of the same
+    /// index, by which what is in front of it cannot be told from what is behind.
+    pub(crate) fn must_be_plain(&self) -> bool {
+        matches!(self, Self::Watch { .. })
+    }
+
+    /// Its keys, in the order in which they were named; those of a transaction's conditions first.
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
-        let store_command = match self {
+        let (conditions, commands): (&[Unchanged<'a>], &[Self]) = match self {
+            Self::Exec { conditions, commands } => (conditions, commands),
+            _ => (&[], &[]),
+        };
+        let of_commands = commands.iter().flat_map(Self::own_keys);
+        self.own_keys().chain(conditions.iter().map(|condition| condition.key)).chain(of_commands)
+    }
+
+    fn own_keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
+        let own = match self {
             Self::Session(SessionCommand::Run { command, .. }) => command,
             other => other,
         };
-        let (one, many, pairs): (Option<&'a [u8]>, &[&'a [u8]], &[Pair<'a>]) = match store_command {
+        let (one, many, pairs): (Option<&'a [u8]>, &[&'a [u8]], &[Pair<'a>]) = match own {
             Self::Get { key }
             | Self::Set { key, .. }
             | Self::SetNx { key, .. }
             | Self::Append { key, .. }
             | Self::StrLen { key }
             | Self::IncrBy { key, .. }
-            | Self::Type { key } => (Some(key), &[], &[]),
-            Self::Del { keys } | Self::Exists { keys } | Self::MGet { keys } => (None, keys.as_slice(), &[]),
+            | Self::Type { key }
+            | Self::GetEx { key, .. }
+            | Self::Expire { key, .. }
+            | Self::Persist { key }
+            | Self::Ttl { key, .. } => (Some(key), &[], &[]),
+            Self::Del { keys } | Self::Exists { keys } | Self::MGet { keys } | Self::Watch { keys } => {
+                (None, keys.as_slice(), &[])
+            }
             Self::MSet { pairs } => (None, &[], pairs),
-            Self::DbSize | Self::FlushAll | Self::Session(_) => (None, &[], &[]),
+            Self::DbSize | Self::FlushAll | Self::Session(_) | Self::Exec { .. } => (None, &[], &[]),
         };
         one.into_iter().chain(many.iter().copied()).chain(pairs.iter().map(|(key, _)| *key))
     }

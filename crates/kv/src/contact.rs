@@ -16,7 +16,8 @@
 //!   same leader, since each sending names its connection. So first effects come in order.
 //! - A connection has either logged commands unanswered or plain reads, never both. A read behind
 //!   an unanswered write goes through the log itself, where it sees that write and none behind it;
-//!   a write behind unanswered reads is held until they are answered.
+//!   a write behind unanswered reads is held until they are answered. WATCH, which must see exactly the writes
+//!   in front of it, is held behind them and is a plain read.
 //! - Plain reads are answered by one target alone, in their order: with each target they get new
 //!   numbers. A late answer from an earlier one would show an older state than the present one
 //!   may have shown to the reads in front of it.
@@ -119,8 +120,15 @@ struct Pending {
 struct Client {
     commands: usize,
     reads: usize,
-    /// Behind unanswered reads, the first one a write.
+    /// The first one must wait for what is unanswered, and so the others wait too.
     held: VecDeque<Held>,
+}
+
+impl Client {
+    /// A write does not overtake reads, and what cannot go through the log does not overtake what does.
+    fn may_go(&self, held: &Held) -> bool {
+        (!held.is_write || self.reads == 0) && (!held.must_be_plain || self.commands == 0)
+    }
 }
 
 #[derive(Debug)]
@@ -128,6 +136,8 @@ struct Held {
     token: u64,
     command: Bytes,
     is_write: bool,
+    /// Whether it cannot go through the log.
+    must_be_plain: bool,
     deadline: Duration,
 }
 
@@ -155,10 +165,15 @@ impl Contact {
         command.encode(&mut self.scratch);
         self.arena.extend_from_slice(&self.scratch);
         let encoded = self.arena.split().freeze();
-        let held =
-            Held { token, command: encoded, is_write: command.is_write(), deadline: self.run + self.timeout };
+        let held = Held {
+            token,
+            command: encoded,
+            is_write: command.is_write(),
+            must_be_plain: command.must_be_plain(),
+            deadline: self.run + self.timeout,
+        };
         let state = self.clients.entry(client).or_default();
-        if !state.held.is_empty() || (held.is_write && state.reads > 0) {
+        if !state.held.is_empty() || !state.may_go(&held) {
             state.held.push_back(held);
         } else {
             self.enqueue(client, held);
@@ -274,7 +289,10 @@ impl Contact {
     fn release(&mut self, id: ClientId) {
         loop {
             let client = self.clients.get_mut(&id).expect("the client is known");
-            let Some(held) = client.held.pop_front_if(|h| !h.is_write || client.reads == 0) else { break };
+            if !client.held.front().is_some_and(|held| client.may_go(held)) {
+                break;
+            }
+            let held = client.held.pop_front().expect("there is a front");
             self.enqueue(id, held);
         }
         let client = &self.clients[&id];

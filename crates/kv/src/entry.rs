@@ -15,7 +15,7 @@
 //! all that counts is the origin's floor. What a version does not know stops the replica:
 //! one that skipped it would differ from its peers.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_varint};
 use crate::command::MAX_ENCODED_BYTES;
@@ -48,11 +48,16 @@ struct OpenGroup {
 }
 
 impl Builder {
+    /// Begins an entry. As long as nothing is pushed, all that it carries is its time.
+    pub(crate) fn begin(&mut self) {
+        self.bytes.push(VERSION);
+        self.bytes.resize(HEADER_BYTES, 0);
+    }
+
     /// Adds a request behind those that are there.
     pub(crate) fn push(&mut self, request: &Request<'_>) {
         if self.bytes.is_empty() {
-            self.bytes.push(VERSION);
-            self.bytes.resize(HEADER_BYTES, 0);
+            self.begin();
         }
         let same = |g: &OpenGroup| g.origin == request.origin && g.floor == request.floor;
         if !self.group.as_ref().is_some_and(same) {
@@ -86,15 +91,21 @@ impl Builder {
         self.bytes.len()
     }
 
-    /// The entry's payload, which holds no memory but its own; the builder is empty again and
-    /// keeps its room for the next.
-    pub(crate) fn finish(&mut self, stamp_ms: u64) -> Bytes {
+    /// The entry's payload, still to be [stamped], which holds no memory but its own; the builder is empty
+    /// again and keeps its room for the next.
+    pub(crate) fn finish(&mut self) -> Bytes {
         self.close_group();
-        self.bytes[1..HEADER_BYTES].copy_from_slice(&stamp_ms.to_le_bytes());
         let payload = Bytes::copy_from_slice(&self.bytes);
         self.bytes.clear();
         payload
     }
+}
+
+/// The payload with that time in it. It is copied only if somebody else holds it.
+pub(crate) fn stamped(payload: Bytes, stamp_ms: u64) -> Bytes {
+    let mut payload = BytesMut::from(payload);
+    payload[1..HEADER_BYTES].copy_from_slice(&stamp_ms.to_le_bytes());
+    payload.freeze()
 }
 
 /// One request of an entry.

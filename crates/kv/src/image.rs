@@ -25,6 +25,7 @@
 //!         | SESSION id use stamp_ms                      a session: its last use
 //!         | RECORD number slots shape                    an origin's or a session's record, and behind it
 //!         | PART   reply                                 its reply, or each of an array's,
+//!         | INNER  replies                               an array in it, of so many, which come next
 //!         | LONG   tag                                   or the pieces in front are such a reply's text,
 //!         | SAME   tag text                              or a text that an earlier record has brought
 //!         | END    keys records                          last of all: how many there were
@@ -121,7 +122,7 @@ impl Image {
 
     /// How many keys are in it.
     pub fn keys(&self) -> usize {
-        self.store.len()
+        self.store.held()
     }
 
     /// A number that is the same for the same state, and the same as [`Replica::digest`](crate::Replica::digest)
@@ -167,7 +168,7 @@ impl std::fmt::Debug for Image {
         f.debug_struct("Image")
             .field("last", last)
             .field("stamp_ms", stamp_ms)
-            .field("keys", &store.len())
+            .field("keys", &store.held())
             .field("records", &sessions.records())
             .finish()
     }

@@ -19,10 +19,12 @@
 //! | `direct` | requests that may not be forwarded |
 //! | `serving` | the leader's side: entries and confirmed reads |
 //! | `outgoing` | the leader's answers to other nodes, until they can be sent |
+//! | `clock` | the leader's side: the time, which is the median of the members' clocks |
 //! | `entry`, `forward` | what stands in the log, and what travels between the two sides |
 #![forbid(unsafe_code)]
 
 pub mod clerk;
+mod clock;
 pub mod command;
 mod contact;
 mod direct;

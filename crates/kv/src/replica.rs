@@ -23,11 +23,12 @@ use std::time::Duration;
 use bowline_raft::{self as raft, Entry, EntryKind, HardState, Index, LogId, Node, NodeId, Reject};
 use bytes::Bytes;
 
+use crate::clock::Clocks;
 use crate::codec::DecodeError;
 use crate::command::Command;
 use crate::contact::{Answer, ClientId, Contact, Target};
 use crate::direct::{Direct, Served};
-use crate::entry::{FLOOR_ONLY, Request, Requests};
+use crate::entry::{FLOOR_ONLY, Request};
 use crate::forward::{Answers, Forward, Forwarded, Outcome, Path};
 use crate::image::Image;
 use crate::outgoing::{ForwardedAnswer, Outgoing};
@@ -36,6 +37,7 @@ use crate::serving::{ServedRead, Serving};
 use crate::session::{Origin, Sessions, Verdict};
 use crate::slot::Slots;
 use crate::store::Store;
+use entries::{requests, stamp_ms};
 
 /// How many keys of a flushed store are freed in one pass.
 const GARBAGE_PER_PASS: usize = 1000;
@@ -86,6 +88,7 @@ pub struct Output {
     pub again: bool,
 }
 
+pub use entries::check_entries;
 pub use status::Status;
 
 /// See the module's own page.
@@ -97,7 +100,11 @@ pub struct Replica {
     serving: Serving,
     direct: Direct,
     origin: Origin,
-    time: Time,
+    clocks: Clocks,
+    /// The monotonic clock.
+    now: Duration,
+    /// When this node last proposed an entry for its time alone.
+    time_proposed: Duration,
     /// The entry that was carried out last.
     applied: LogId,
     /// The latest stamp that was applied, in milliseconds since 1970.
@@ -123,7 +130,9 @@ impl Replica {
     ) -> Self {
         let origin = Origin { node: config.raft.id.0, life: config.life };
         let image = image.unwrap_or_else(|| Image::empty(config.raft.seed));
-        let Image { last: applied, stamp_ms: applied_stamp_ms, store, sessions } = image;
+        let Image { last: applied, stamp_ms: applied_stamp_ms, mut store, sessions } = image;
+        store.index_expiries();
+        let clocks = Clocks::new(config.raft.voters.len(), applied_stamp_ms);
         Self {
             node: Node::new(config.raft, hard_state, applied, entries),
             store,
@@ -132,7 +141,9 @@ impl Replica {
             serving: Serving::default(),
             direct: Direct::default(),
             origin,
-            time: Time { monotonic: Duration::ZERO, unix_ms: 0 },
+            clocks,
+            now: Duration::ZERO,
+            time_proposed: Duration::ZERO,
             applied,
             applied_stamp_ms,
             awaited: None,
@@ -165,7 +176,10 @@ impl Replica {
     ///
     /// [`Reject`] when no correct peer would have sent it.
     pub fn message(&mut self, from: NodeId, message: raft::Message) -> Result<(), Reject> {
-        self.node.step(from, message)
+        let (term, clock_ms) = (message.term, told_clock(&message));
+        self.node.step(from, message)?;
+        self.clocks.heard(from, term, clock_ms);
+        Ok(())
     }
 
     /// What was written up to this number is on disk.
@@ -231,7 +245,9 @@ impl Replica {
 
     /// It is now `time`; whatever was given before is older.
     pub fn tick(&mut self, time: Time) {
-        self.time = time;
+        self.now = time.monotonic;
+        self.clocks.tick(time.monotonic, time.unix_ms);
+        self.node.set_clock(time.unix_ms);
         self.node.tick(time.monotonic);
         self.contact.tick(time.monotonic);
     }
@@ -267,7 +283,8 @@ impl Replica {
                 || self.outgoing.has_more()
                 || self.contact.has_unsent()
                 || self.node.has_more_to_apply()
-                || self.can_apply(),
+                || self.can_apply()
+                || self.time_is_wanted(),
         }
     }
 
@@ -314,7 +331,7 @@ impl Replica {
         match path {
             Path::Log => {
                 let request = Request { origin, floor, number, command: &command };
-                self.serving.take_command(&request, self.stamp_ms());
+                self.serving.take_command(&request);
             }
             Path::Read => self.serving.take_read(ServedRead { origin, number, command }),
         }
@@ -325,12 +342,12 @@ impl Replica {
     /// or that was started again, would leave them to everybody for ever.
     fn serve_floor(&mut self, origin: Origin, floor: u64) {
         let request = Request { origin, floor, number: FLOOR_ONLY, command: &[] };
-        self.serving.take_command(&request, self.stamp_ms());
+        self.serving.take_command(&request);
     }
 
-    /// The leader's time, for the next entry. It never goes back behind what was applied.
-    fn stamp_ms(&self) -> u64 {
-        self.time.unix_ms.max(self.applied_stamp_ms)
+    /// The leader's time, for the next entry, once it is known. It never goes back behind what was applied.
+    fn stamp_ms(&self) -> Option<u64> {
+        self.clocks.median(self.node.term()).map(|median_ms| median_ms.max(self.applied_stamp_ms))
     }
 
     fn propose(&mut self) {
@@ -338,7 +355,10 @@ impl Replica {
             return;
         }
         self.serving.ask(&mut self.node);
-        let stamp_ms = self.stamp_ms();
+        let Some(stamp_ms) = self.stamp_ms() else { return };
+        if self.wants_time(stamp_ms) && self.serving.take_time() {
+            self.time_proposed = self.now;
+        }
         for payload in self.serving.propose(&mut self.node, stamp_ms) {
             for request in requests(&payload) {
                 self.answer(request.origin, Path::Log, request.number, Outcome::LogFull);
@@ -374,6 +394,8 @@ impl Replica {
             }
         }
         self.applied_stamp_ms = self.applied_stamp_ms.max(stamp_ms(&entry.payload));
+        self.clocks.applied(self.applied_stamp_ms);
+        self.store.advance(self.applied_stamp_ms, entry.id.index);
         self.sessions.once.expire(self.applied_stamp_ms);
         for request in requests(&entry.payload) {
             if request.origin == Origin::NONE {
@@ -409,15 +431,6 @@ impl Replica {
         (Slots::of(&command), self.carry_out(&command, index))
     }
 
-    fn serve_reads(&mut self) {
-        for read in self.serving.servable(self.node.last_applied()) {
-            let ServedRead { origin, number, command } = read;
-            let command = Command::decode(&command).expect("a command was checked before it was taken");
-            let reply = self.look_up(&command);
-            self.answer(origin, Path::Read, number, Outcome::Done(reply));
-        }
-    }
-
     /// Tells the origin: a client of this node at once, another node if this one leads.
     fn answer(&mut self, origin: Origin, path: Path, number: u64, outcome: Outcome) {
         if origin == Origin::NONE {
@@ -436,53 +449,16 @@ impl Replica {
     }
 }
 
-/// Whether this version can carry out the entries that a message brings. To be asked before the message is
-/// given to [`Replica::message`]: what is in the log must be carried out, and there a node that cannot read it
-/// can only stop. Whether it can read a snapshot is known when its image has been [read](crate::ImageReader),
-/// which is to be done before the message that brings the snapshot is given to the replica.
-///
-/// # Errors
-///
-/// What is wrong with the first entry that it cannot read.
-pub fn check_entries(message: &raft::Message) -> Result<(), DecodeError> {
-    let raft::Body::AppendEntries(append) = &message.body else { return Ok(()) };
-    for entry in &append.entries {
-        match entry.kind {
-            EntryKind::Empty => {}
-            EntryKind::Command => {
-                for request in Requests::decode(&entry.payload)? {
-                    let request = request?;
-                    if request.number != FLOOR_ONLY {
-                        Command::decode(request.command)?;
-                    }
-                }
-            }
-            EntryKind::Configuration => return Err(DecodeError::MembershipChange),
-        }
+/// The reading of the sender's clock that comes with an answer; 0 in anything else.
+fn told_clock(message: &raft::Message) -> u64 {
+    match &message.body {
+        raft::Body::AppendReply(reply) => reply.clock_ms,
+        _ => 0,
     }
-    Ok(())
 }
 
-/// The requests of an entry that is, or was about to be, in the log.
-///
-/// # Panics
-///
-/// If this version cannot read it. Skipping it would make this replica differ from its peers.
-fn requests(payload: &[u8]) -> impl Iterator<Item = Request<'_>> {
-    decoded(Requests::decode(payload)).map(decoded)
-}
-
-/// The time of the leader that made the entry; see [`requests`].
-fn stamp_ms(payload: &[u8]) -> u64 {
-    decoded(Requests::decode(payload)).stamp_ms()
-}
-
-fn decoded<T>(result: Result<T, DecodeError>) -> T {
-    result.unwrap_or_else(|error| {
-        panic!("a log entry that this version cannot read: {error}; update this node")
-    })
-}
-
+mod entries;
+mod expiry;
 mod sessions;
 mod snapshots;
 mod status;

@@ -11,7 +11,7 @@
 //! | 3 | integer | 8 bytes, two's complement, the lowest first |
 //! | 4 | simple string | length, bytes |
 //! | 5 | bulk string | length, bytes |
-//! | 6 | array | count, replies, none of them an array |
+//! | 6 | array | count, replies; an array in it holds none |
 //! | 7 | error | length, bytes |
 
 use bytes::Bytes;
@@ -36,7 +36,7 @@ pub enum Reply {
     Simple(Bytes),
     /// A value.
     Bulk(Bytes),
-    /// Several answers, none of them an array.
+    /// Several answers. An array in it, as a transaction has them, holds none.
     Array(Vec<Reply>),
     /// Why it was not done: an upper-case word for the client's program, then a sentence. No line end in it.
     Error(Bytes),
@@ -104,16 +104,13 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// On an array inside an array, which no command answers with.
+    /// On an array inside an array of an array, which no command answers with.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Array(replies) => {
-                out.push(ARRAY);
-                codec::put_varint(out, replies.len() as u64);
-                for reply in replies {
-                    reply.encode_flat(out);
-                }
-            }
+            Self::Array(replies) => put_array(out, replies, |reply, out| match reply {
+                Self::Array(inner) => put_array(out, inner, Self::encode_flat),
+                flat => flat.encode_flat(out),
+            }),
             flat => flat.encode_flat(out),
         }
     }
@@ -126,7 +123,7 @@ impl Reply {
                 out.push(INT);
                 out.extend_from_slice(&number.to_le_bytes());
             }
-            Self::Array(inner) => panic!("an array inside an array: {inner:?}"),
+            Self::Array(inner) => panic!("an array too deep: {inner:?}"),
             Self::Simple(_) | Self::Bulk(_) | Self::Error(_) => {
                 let (tag, text) = self.text().expect("it is a text");
                 out.push(tag);
@@ -144,20 +141,24 @@ impl Reply {
     /// number of bytes and by [`MAX_ARGUMENTS`].
     pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let reply = match reader.byte()? {
-            ARRAY => {
+        let reply = Self::decode_nested(&mut reader, bytes, 2)?;
+        reader.finish()?;
+        Ok(reply)
+    }
+
+    /// A reply with arrays in it down to that depth.
+    fn decode_nested(reader: &mut Reader<'_>, shared: &Bytes, depth: u32) -> Result<Self, DecodeError> {
+        match reader.byte()? {
+            ARRAY if depth > 0 => {
                 let count = reader.count("replies", MAX_ARGUMENTS, 1)?;
                 let mut replies = Vec::with_capacity(count);
                 for _ in 0..count {
-                    let tag = reader.byte()?;
-                    replies.push(Self::decode_flat(tag, &mut reader, bytes)?);
+                    replies.push(Self::decode_nested(reader, shared, depth - 1)?);
                 }
-                Self::Array(replies)
+                Ok(Self::Array(replies))
             }
-            tag => Self::decode_flat(tag, &mut reader, bytes)?,
-        };
-        reader.finish()?;
-        Ok(reply)
+            tag => Self::decode_flat(tag, reader, shared),
+        }
     }
 
     fn decode_flat(tag: u8, reader: &mut Reader<'_>, shared: &Bytes) -> Result<Self, DecodeError> {
@@ -173,6 +174,12 @@ impl Reply {
             tag => return Err(DecodeError::UnknownOpcode(tag)),
         })
     }
+}
+
+fn put_array(out: &mut Vec<u8>, replies: &[Reply], put: impl Fn(&Reply, &mut Vec<u8>)) {
+    out.push(ARRAY);
+    codec::put_varint(out, replies.len() as u64);
+    replies.iter().for_each(|reply| put(reply, out));
 }
 
 #[cfg(test)]
@@ -199,7 +206,7 @@ mod tests {
             (Reply::Simple(text.clone()), b"\x04\x02ab"),
             (Reply::Bulk(text.clone()), b"\x05\x02ab"),
             (Reply::Array(vec![Reply::Nil, Reply::Bulk(text.clone())]), b"\x06\x02\x02\x05\x02ab"),
-            (Reply::Array(vec![]), b"\x06\x00"),
+            (Reply::Array(vec![Reply::Array(vec![Reply::Ok])]), b"\x06\x01\x06\x01\x01"),
             (Reply::Error(text), b"\x07\x02ab"),
         ];
         for (reply, bytes) in cases {
@@ -216,7 +223,7 @@ mod tests {
         assert_eq!(decode(b"\x08"), DecodeError::UnknownOpcode(8));
         assert_eq!(decode(b"\x01\x01"), DecodeError::TrailingBytes(1));
         assert_eq!(decode(b"\x05\x03ab"), DecodeError::Truncated);
-        assert_eq!(decode(b"\x06\x01\x06\x00"), DecodeError::NestedArray);
+        assert_eq!(decode(b"\x06\x01\x06\x01\x06\x00"), DecodeError::NestedArray);
         assert_eq!(decode(b"\x06\x80\x80\x40\x01"), DecodeError::Truncated);
         assert!(matches!(decode(b"\x06\x81\x80\x40"), DecodeError::TooLarge { .. }));
         assert!(matches!(decode(b"\x05\x81\x80\x80\x08"), DecodeError::TooLarge { .. }));
@@ -243,11 +250,15 @@ mod tests {
         ]
     }
 
+    fn array(inner: impl Strategy<Value = Reply>) -> impl Strategy<Value = Reply> {
+        vec(inner, 0..9).prop_map(Reply::Array)
+    }
+
     proptest! {
         #![proptest_config(crate::fixed_cases())]
 
         #[test]
-        fn what_is_encoded_is_decoded(reply in prop_oneof![flat(), vec(flat(), 0..9).prop_map(Reply::Array)]) {
+        fn what_is_encoded_is_decoded(reply in prop_oneof![flat(), array(prop_oneof![4 => flat(), 1 => array(flat())])]) {
             let bytes = encoded(&reply);
             for end in 0..bytes.len() {
                 prop_assert!(Reply::decode(&bytes.slice(..end)).is_err(), "cut at {}", end);

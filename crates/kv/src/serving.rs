@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bowline_raft::{Index, Node, ProposeError, ReadGrant, RoleKind, Term};
 use bytes::Bytes;
 
-use crate::entry::{Builder, Request};
+use crate::entry::{self, Builder, Request};
 use crate::session::Origin;
 
 /// An entry is closed when it has grown to this, in bytes.
@@ -32,6 +32,12 @@ pub(crate) struct Serving {
     asked: VecDeque<(u64, Vec<ServedRead>)>,
     /// Reads that are confirmed, and wait for the state to be as new as this.
     granted: VecDeque<(Index, Vec<ServedRead>)>,
+    /// Reads that the state is new enough for, each with the leader's time when it became so.
+    servable: VecDeque<(u64, ServedRead)>,
+    /// The last entry that was proposed.
+    last_proposed: Index,
+    /// Whether the log had no room for the last one.
+    log_is_full: bool,
 }
 
 /// A plain read that this node serves as the leader.
@@ -73,31 +79,46 @@ impl Serving {
     }
 
     /// Takes a request that goes through the log, behind all that came before it.
-    pub(crate) fn take_command(&mut self, request: &Request<'_>, stamp_ms: u64) {
+    pub(crate) fn take_command(&mut self, request: &Request<'_>) {
         if self.open.len() >= MAX_ENTRY_BYTES {
-            self.sealed.push_back(self.open.finish(stamp_ms));
+            self.sealed.push_back(self.open.finish());
         }
         self.open.push(request);
+    }
+
+    /// Takes an entry that carries only the time, unless one with commands is there, which does so too. Says
+    /// whether it was taken.
+    pub(crate) fn take_time(&mut self) -> bool {
+        let is_alone = self.open.is_empty() && self.sealed.is_empty();
+        if is_alone {
+            self.open.begin();
+        }
+        is_alone
     }
 
     pub(crate) fn take_read(&mut self, read: ServedRead) {
         self.reads.push(read);
     }
 
-    /// Proposes what has been taken, as far as there is room. Hands back the payloads for which
+    /// Proposes what has been taken, with that time, as far as there is room. Hands back the payloads for which
     /// the log has none: they certainly have no effect.
     pub(crate) fn propose(&mut self, node: &mut Node, stamp_ms: u64) -> Vec<Bytes> {
         if !self.open.is_empty() && self.sealed.is_empty() {
-            self.sealed.push_back(self.open.finish(stamp_ms));
+            self.sealed.push_back(self.open.finish());
         }
         let mut refused = Vec::new();
-        while let Some(payload) = self.sealed.front() {
+        while let Some(payload) = self.sealed.pop_front() {
+            let payload = entry::stamped(payload, stamp_ms);
             match node.propose(payload.clone()) {
-                Ok(_) => {
-                    self.sealed.pop_front();
+                Ok(id) => (self.last_proposed, self.log_is_full) = (id.index, false),
+                Err(ProposeError::LogFull { .. }) => {
+                    self.log_is_full = true;
+                    refused.push(payload);
                 }
-                Err(ProposeError::LogFull { .. }) => refused.extend(self.sealed.pop_front()),
-                Err(ProposeError::Busy { .. }) => break,
+                Err(ProposeError::Busy { .. }) => {
+                    self.sealed.push_front(payload);
+                    break;
+                }
                 Err(ProposeError::NotLeader { leader }) => {
                     unreachable!("proposing in term {:?}, but {leader:?} leads", self.term)
                 }
@@ -122,13 +143,36 @@ impl Serving {
         }
     }
 
-    /// The reads that the state is new enough for.
-    pub(crate) fn servable(&mut self, applied: Index) -> Vec<ServedRead> {
-        let mut servable = Vec::new();
+    /// The state is as new as that, and it is `clock_ms`.
+    pub(crate) fn grant_up_to(&mut self, applied: Index, clock_ms: u64) {
         while let Some((_, reads)) = self.granted.pop_front_if(|(index, _)| *index <= applied) {
-            servable.extend(reads);
+            self.servable.extend(reads.into_iter().map(|read| (clock_ms, read)));
         }
-        servable
+    }
+
+    /// The first read that the state is new enough for, and the leader's time when it became so.
+    pub(crate) fn first_servable(&self) -> Option<(u64, &ServedRead)> {
+        self.servable.front().map(|(clock_ms, read)| (*clock_ms, read))
+    }
+
+    /// That read has been answered.
+    pub(crate) fn served(&mut self) {
+        self.servable.pop_front();
+    }
+
+    /// Whether there is such a read.
+    pub(crate) fn has_servable(&self) -> bool {
+        !self.servable.is_empty()
+    }
+
+    /// The index of the last entry that was proposed in this term; 0 if none was.
+    pub(crate) fn last_proposed(&self) -> Index {
+        self.last_proposed
+    }
+
+    /// Whether the log had no room for what was proposed last.
+    pub(crate) fn log_is_full(&self) -> bool {
+        self.log_is_full
     }
 }
 

@@ -197,9 +197,8 @@ impl Sessions {
     }
 
     /// The log's time from which on the first of these sessions has expired, in milliseconds since 1970, if it
-    /// is not used any more; none without sessions. It expires with the first entry of that time, so a leader
-    /// whose time has come should propose one.
-    pub fn earliest_expiry_ms(&self) -> Option<u64> {
+    /// is not used any more; none without sessions. It expires with the first entry of that time.
+    pub(crate) fn earliest_expiry_ms(&self) -> Option<u64> {
         self.once.earliest_expiry_ms()
     }
 

@@ -30,6 +30,9 @@ pub enum Slots {
 impl Slots {
     /// The slots of `command`'s keys; all of them for a command about the whole store.
     pub fn of(command: &Command<'_>) -> Self {
+        if command.is_about_all() {
+            return Self::All;
+        }
         let mut keys = command.keys().map(slot_of);
         match (keys.next(), keys.next()) {
             (None, _) => Self::All,

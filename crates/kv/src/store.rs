@@ -12,11 +12,15 @@
 //! FLUSHALL puts new slots into the place of the old, and sets the old ones aside: freeing millions of keys
 //! takes long, and is done in slices, by [`Store::collect_garbage`].
 //!
+//! Some keys are held only up to a time: `expiry` says how they go.
+//!
 //! What a command does depends on the store and the command alone, never on the seed of its hash tables.
 
 mod contents;
+mod expiry;
 mod key;
 mod slot_table;
+mod transaction;
 
 #[cfg(test)]
 mod tests;
@@ -26,12 +30,13 @@ use std::sync::Arc;
 use bowline_raft::Index;
 use bytes::{Bytes, BytesMut};
 
-use crate::command::{Command, Condition, MAX_VALUE_BYTES};
+use crate::command::{Command, Condition, MAX_VALUE_BYTES, SetExpiry};
 use crate::digest::Digest;
 use crate::integer;
 use crate::reply::{MAX_REPLY_BYTES, Reply};
 use crate::slot::{self, SLOT_COUNT};
 pub(crate) use contents::{Kept, KeyMark, SlotMark};
+use expiry::{EXPIRY_BYTES, Expiries};
 use slot_table::{Entry, KeyHasher, Slot, Value};
 
 /// About what a key costs beside its own bytes and its value's, in memory.
@@ -42,12 +47,19 @@ pub struct Store {
     /// [`SLOT_COUNT`] of them.
     slots: Vec<Arc<Slot>>,
     hasher: KeyHasher,
-    /// How many keys there are in all slots.
+    /// The log's time, in milliseconds since 1970.
+    now_ms: u64,
+    /// The index of the last entry that began.
+    index: Index,
+    /// How many keys are held in all slots.
     keys: usize,
+    expiries: Expiries,
     /// See [`Store::memory_bytes`].
     memory_bytes: usize,
     /// The slots that FLUSHALL has replaced and that still hold memory.
     garbage: Vec<Arc<Slot>>,
+    /// The indices of expiries that went with them.
+    old_expiries: Vec<Expiries>,
 }
 
 /// Where a key is looked for.
@@ -58,14 +70,19 @@ struct Place {
 }
 
 impl Clone for Store {
-    /// The same keys and values, from now on apart from these. What is to be freed stays with the original.
+    /// The same keys and values, from now on apart from these. What is to be freed stays with the original, and so
+    /// does the index of expiries.
     fn clone(&self) -> Self {
         Self {
             slots: self.slots.clone(),
             hasher: self.hasher.clone(),
+            now_ms: self.now_ms,
+            index: self.index,
             keys: self.keys,
+            expiries: self.expiries.counted(),
             memory_bytes: self.memory_bytes,
             garbage: Vec::new(),
+            old_expiries: Vec::new(),
         }
     }
 }
@@ -79,20 +96,24 @@ impl Store {
         Self {
             slots: vec![empty; SLOT_COUNT],
             hasher: KeyHasher::new(seed),
+            now_ms: 0,
+            index: 0,
             keys: 0,
+            expiries: Expiries::default(),
             memory_bytes: 0,
             garbage: Vec::new(),
+            old_expiries: Vec::new(),
         }
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.keys
+        self.keys - self.over()
     }
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.keys == 0
+        self.len() == 0
     }
 
     /// About how many bytes keys and values take. What [`Store::collect_garbage`] has still to free is not
@@ -108,11 +129,13 @@ impl Store {
     /// On a command [about sessions](Command::Session).
     pub fn execute(&mut self, command: &Command<'_>, index: Index) -> Reply {
         match command {
-            Command::Set { key, value, condition, get } => self.set(key, value, *condition, *get, index),
+            Command::Set { key, value, condition, get, expiry } => {
+                self.set(key, value, *condition, *get, *expiry, index)
+            }
             Command::SetNx { key, value } => {
                 let absent = self.find(key).is_none();
                 if absent {
-                    self.put(key, Bytes::copy_from_slice(value), index);
+                    self.put(key, Bytes::copy_from_slice(value), None, index);
                 }
                 Reply::Int(absent.into())
             }
@@ -123,27 +146,34 @@ impl Store {
             Command::IncrBy { key, delta } => self.increment(key, *delta, index),
             Command::MSet { pairs } => {
                 for (key, value) in pairs {
-                    self.put(key, Bytes::copy_from_slice(value), index);
+                    self.put(key, Bytes::copy_from_slice(value), None, index);
                 }
                 Reply::Ok
             }
+            Command::GetEx { key, expiry } => self.get_ex(key, *expiry, index),
+            Command::Expire { key, moment, condition } => self.expire(key, *moment, *condition, index),
+            Command::Persist { key } => self.persist(key, index),
+            Command::Exec { conditions, commands } => self.transact(conditions, commands, index),
             Command::FlushAll => self.flush(index),
             Command::Get { .. }
             | Command::StrLen { .. }
             | Command::Exists { .. }
             | Command::MGet { .. }
             | Command::Type { .. }
-            | Command::DbSize => self.read(command),
+            | Command::Ttl { .. }
+            | Command::Watch { .. }
+            | Command::DbSize => self.read(command, self.now_ms),
             Command::Session(_) => panic!("not the store's: {command:?}"),
         }
     }
 
-    /// Answers a command that does not write.
+    /// Answers a command that does not write. What TTL says is counted from `clock_ms`, which may be later than
+    /// the log's time: that stands still while nobody writes.
     ///
     /// # Panics
     ///
     /// On a command that [writes](Command::is_write).
-    pub fn read(&self, command: &Command<'_>) -> Reply {
+    pub fn read(&self, command: &Command<'_>, clock_ms: u64) -> Reply {
         match command {
             Command::Get { key } => bulk(self.find(key)),
             Command::StrLen { key } => Reply::Int(self.find(key).map_or(0, |value| length(&value.data))),
@@ -155,7 +185,14 @@ impl Store {
                 let name: &[u8] = if self.find(key).is_some() { b"string" } else { b"none" };
                 Reply::Simple(Bytes::from_static(name))
             }
-            Command::DbSize => Reply::Int(i64::try_from(self.keys).expect("fewer keys than bytes of memory")),
+            Command::Ttl { key, is_absolute, in_seconds } => {
+                self.time_of(key, *is_absolute, *in_seconds, clock_ms)
+            }
+            Command::Watch { keys } => self.look_at(keys),
+            Command::Exec { conditions, commands } => self.transact_reads(conditions, commands, clock_ms),
+            Command::DbSize => {
+                Reply::Int(i64::try_from(self.len()).expect("fewer keys than bytes of memory"))
+            }
             write => panic!("not a read: {write:?}"),
         }
     }
@@ -171,7 +208,15 @@ impl Store {
             let shard = Arc::get_mut(slot).and_then(Slot::discard_shard);
             freed += shard.unwrap_or_else(|| self.garbage.pop().map_or(0, |last| last.len())).max(1);
         }
-        !self.garbage.is_empty()
+        while freed < budget
+            && let Some(expiries) = self.old_expiries.last_mut()
+        {
+            freed += 1;
+            if !expiries.discard() {
+                self.old_expiries.pop();
+            }
+        }
+        !self.garbage.is_empty() || !self.old_expiries.is_empty()
     }
 
     /// A digest of everything that the log decides: keys, values, and what is noted about them. Equal stores
@@ -190,7 +235,15 @@ impl Store {
         })
     }
 
-    fn set(&mut self, key: &[u8], value: &[u8], condition: Condition, get: bool, index: Index) -> Reply {
+    fn set(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        condition: Condition,
+        get: bool,
+        expiry: SetExpiry,
+        index: Index,
+    ) -> Reply {
         let wanted = match condition {
             Condition::Always => true,
             Condition::IfAbsent => self.find(key).is_none(),
@@ -199,7 +252,16 @@ impl Store {
         if !wanted {
             return if get { bulk(self.find(key)) } else { Reply::Nil };
         }
-        let old = self.put(key, Bytes::copy_from_slice(value), index);
+        let at = match expiry {
+            SetExpiry::Never => None,
+            SetExpiry::Keep => self.find(key).and_then(|value| value.expires_ms),
+            SetExpiry::To(moment) => Some(moment.resolve(self.now_ms)),
+        };
+        let old = if at.is_some_and(|at| at <= self.now_ms) {
+            self.take_out(key, index)
+        } else {
+            self.put(key, Bytes::copy_from_slice(value), at, index)
+        };
         match (get, old) {
             (false, _) => Reply::Ok,
             (true, Some(old)) => Reply::Bulk(old.data),
@@ -209,8 +271,8 @@ impl Store {
 
     fn append(&mut self, key: &[u8], suffix: &[u8], index: Index) -> Reply {
         let place = self.place(key);
-        let Some(old) = self.slots[place.slot].get(place.hash, key) else {
-            self.put(key, Bytes::copy_from_slice(suffix), index);
+        let Some(old) = self.find(key) else {
+            self.put(key, Bytes::copy_from_slice(suffix), None, index);
             return Reply::Int(length(suffix));
         };
         if old.data.len() + suffix.len() > MAX_VALUE_BYTES {
@@ -227,13 +289,16 @@ impl Store {
     }
 
     fn increment(&mut self, key: &[u8], delta: i64, index: Index) -> Reply {
-        let Some(old) = self.find(key).map_or(Some(0), |value| integer::parse(&value.data)) else {
+        let held = self.find(key);
+        let Some(old) = held.map_or(Some(0), |value| integer::parse(&value.data)) else {
             return Reply::NOT_AN_INTEGER;
         };
+        let expires_ms = held.and_then(|value| value.expires_ms);
         let Some(new) = old.checked_add(delta) else {
             return Reply::error_text("ERR increment or decrement would overflow");
         };
-        self.put(key, Bytes::copy_from_slice(itoa::Buffer::new().format(new).as_bytes()), index);
+        let text = Bytes::copy_from_slice(itoa::Buffer::new().format(new).as_bytes());
+        self.put(key, text, expires_ms, index);
         Reply::Int(new)
     }
 
@@ -254,18 +319,16 @@ impl Store {
     }
 
     fn flush(&mut self, index: Index) -> Reply {
-        // Slots of one epoch begin as one.
+        // From a slot without a key none is removed. Slots of one epoch begin as one.
         let mut fresh = Arc::new(Slot::empty(index, 0));
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.len() > 0) {
             if fresh.epoch != slot.epoch {
                 fresh = Arc::new(Slot::empty(index, slot.epoch));
             }
-            let old = std::mem::replace(slot, Arc::clone(&fresh));
-            if old.len() > 0 {
-                self.garbage.push(old);
-            }
+            self.garbage.push(std::mem::replace(slot, Arc::clone(&fresh)));
         }
         (self.keys, self.memory_bytes) = (0, 0);
+        self.old_expiries.push(std::mem::take(&mut self.expiries));
         Reply::Ok
     }
 
@@ -273,15 +336,23 @@ impl Store {
         Place { slot: slot::slot_of(key).into(), hash: self.hasher.hash(key) }
     }
 
+    /// The key's value, unless its time is over.
     fn find(&self, key: &[u8]) -> Option<&Value> {
         let place = self.place(key);
-        self.slots[place.slot].get(place.hash, key)
+        self.slots[place.slot].get(place.hash, key).filter(|value| value.is_live(self.now_ms))
     }
 
-    fn put(&mut self, key: &[u8], data: Bytes, index: Index) -> Option<Value> {
+    /// The value of a key that is held, to be changed.
+    fn value_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
+        let place = self.place(key);
+        Arc::make_mut(&mut self.slots[place.slot]).get_mut(place.hash, key)
+    }
+
+    /// Gives a key a value; returns the old one, unless its time was over.
+    fn put(&mut self, key: &[u8], data: Bytes, expires_ms: Option<u64>, index: Index) -> Option<Value> {
         let place = self.place(key);
         let weight = data.len();
-        let value = Value { data, changed: index, expires_ms: None };
+        let value = Value { data, changed: index, expires_ms };
         let slot = Arc::make_mut(&mut self.slots[place.slot]);
         let old = slot.insert(&self.hasher, place.hash, key, value);
         match &old {
@@ -292,19 +363,29 @@ impl Store {
             }
         }
         self.memory_bytes += weight;
-        old
+        self.note_expiry(key, old.as_ref().and_then(|old| old.expires_ms), expires_ms);
+        old.filter(|old| old.is_live(self.now_ms))
     }
 
     fn remove(&mut self, key: &[u8], index: Index) -> bool {
+        self.find(key).is_some() && self.take_out(key, index).is_some()
+    }
+
+    /// Removes a key, if it is held; returns its value, unless its time was over.
+    fn take_out(&mut self, key: &[u8], index: Index) -> Option<Value> {
         let place = self.place(key);
-        if self.slots[place.slot].get(place.hash, key).is_none() {
-            return false;
-        }
-        let old = Arc::make_mut(&mut self.slots[place.slot]).remove(place.hash, key, index);
-        let old = old.expect("it was there a moment ago");
+        self.slots[place.slot].get(place.hash, key)?;
+        let old = Arc::make_mut(&mut self.slots[place.slot]).remove(place.hash, key, index)?;
         self.keys -= 1;
         self.memory_bytes -= key.len() + old.data.len() + ENTRY_OVERHEAD_BYTES;
-        true
+        self.note_expiry(key, old.expires_ms, None);
+        Some(old).filter(|old| old.is_live(self.now_ms))
+    }
+
+    fn note_expiry(&mut self, key: &[u8], old: Option<u64>, new: Option<u64>) {
+        self.memory_bytes += usize::from(new.is_some()) * EXPIRY_BYTES;
+        self.memory_bytes -= usize::from(old.is_some()) * EXPIRY_BYTES;
+        self.expiries.change(key, old, new);
     }
 }
 

@@ -1,6 +1,10 @@
 //! Replicas together: forwarding, order, retries over a change of leader, giving up.
 
 mod common;
+#[path = "replicas/expiry.rs"]
+mod expiry;
+#[path = "replicas/transactions.rs"]
+mod transactions;
 
 use std::time::Duration;
 

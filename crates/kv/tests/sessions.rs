@@ -124,6 +124,57 @@ fn a_session_expires_by_the_time_in_the_log_at_the_same_entry_everywhere() {
 }
 
 #[test]
+fn a_session_expires_in_an_idle_cluster_and_costs_one_entry() {
+    let mut world = World::new(3);
+    world.ask(1, "ONCE LIMITS 10 1000");
+    world.ask(2, "ONCE OPEN");
+    world.ask(2, "ONCE 1 1 SET a b");
+    world.pass(Duration::from_millis(500));
+    let entries = |world: &World| world.replicas[&1].status().last_log_index;
+    let before = entries(&world);
+    assert!(world.replicas.values().all(|replica| replica.status().sessions == 1));
+    world.pass(Duration::from_millis(1000));
+    assert!(world.replicas.values().all(|replica| replica.status().sessions == 0));
+    world.pass(Duration::from_secs(60));
+    assert_eq!(entries(&world), before + 1);
+}
+
+#[test]
+fn many_sessions_that_end_one_by_one_cost_ten_entries_a_second_at_most() {
+    let mut world = World::new(3);
+    world.ask(1, "ONCE LIMITS 1000 3000");
+    for session in 0..100 {
+        world.submit(1 + session % 3, session, "ONCE OPEN");
+        world.pass(Duration::from_millis(20));
+    }
+    let sessions = |world: &World| world.replicas[&1].status().sessions;
+    let entries = |world: &World| world.replicas[&1].status().last_log_index;
+    let (before, count) = (entries(&world), sessions(&world));
+    assert_eq!(count, 100);
+    world.pass(Duration::from_secs(5));
+    assert_eq!(sessions(&world), 0);
+    let made = entries(&world) - before;
+    assert!((15..=25).contains(&made), "{made} entries in the two seconds in which they end");
+}
+
+#[test]
+fn a_key_that_is_set_in_a_session_expires_for_what_is_read_in_one() {
+    let mut world = World::new(3);
+    world.ask(1, "ONCE OPEN");
+    assert_eq!(world.ask(1, "ONCE 1 1 SET a b PX 1000"), Reply::Ok);
+    assert_eq!(world.ask(2, "ONCE 1 1 SET a b PX 1000"), Reply::Ok);
+    assert_eq!(world.ask(2, "ONCE 1 2 GET a"), bulk("b"));
+    let Reply::Int(left) = world.ask(3, "ONCE 1 2 PTTL a") else { panic!("no number") };
+    assert!((500..=1000).contains(&left), "{left} ms");
+    // Nobody runs meanwhile: the log's time stands still, and the read waits for it.
+    world.freeze(Duration::from_secs(2));
+    assert_eq!(world.ask(2, "ONCE 1 2 GET a"), Reply::Nil);
+    assert_eq!(world.ask(3, "ONCE 1 2 DBSIZE"), Reply::Int(0));
+    assert_eq!(world.ask(3, "ONCE 1 1 SET a b PX 1000"), Reply::Ok, "sent again, late");
+    assert_eq!(world.ask(1, "GET a"), Reply::Nil);
+}
+
+#[test]
 fn sessions_and_records_survive_restarts() {
     let mut world = World::new(3);
     world.ask(1, "ONCE OPEN");

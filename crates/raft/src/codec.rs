@@ -113,12 +113,13 @@ fn body_to_wire(body: &Body) -> wire::Body {
             commit: append.commit,
             entries: append.entries.iter().map(entry_to_wire).collect(),
         }),
-        Body::AppendReply(AppendReply { round, outcome }) => {
+        Body::AppendReply(AppendReply { round, outcome, clock_ms }) => {
             let (matched, refused) = match outcome {
                 Outcome::Accepted { matched } => (*matched, None),
                 Outcome::Refused(conflict) => (0, Some(conflict_to_wire(conflict))),
             };
-            wire::Body::AppendReply(wire::AppendReply { round: *round, matched, refused })
+            let (round, clock_ms) = (*round, *clock_ms);
+            wire::Body::AppendReply(wire::AppendReply { round, matched, refused, clock_ms })
         }
         Body::InstallSnapshot(install) => wire::Body::InstallSnapshot(wire::InstallSnapshot {
             round: install.round,
@@ -156,7 +157,7 @@ fn body_from_wire(body: wire::Body) -> Result<Body, DecodeError> {
                     last_index: c.last_index,
                 }),
             };
-            Body::AppendReply(AppendReply { round: reply.round, outcome })
+            Body::AppendReply(AppendReply { round: reply.round, outcome, clock_ms: reply.clock_ms })
         }
         wire::Body::InstallSnapshot(install) => Body::InstallSnapshot(InstallSnapshot {
             round: install.round,
@@ -268,6 +269,8 @@ mod wire {
         pub(super) matched: u64,
         #[prost(message, optional, tag = "3")]
         pub(super) refused: Option<Conflict>,
+        #[prost(uint64, tag = "4")]
+        pub(super) clock_ms: u64,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]

@@ -115,8 +115,7 @@ impl Node {
     pub(crate) fn acknowledge(&mut self, leader: NodeId, round: u64) {
         let matched = self.acknowledgeable();
         self.following().acknowledged = matched;
-        let reply = AppendReply { round, outcome: Outcome::Accepted { matched } };
-        self.send(leader, self.term, Body::AppendReply(reply));
+        self.send(leader, self.term, self.append_reply(round, Outcome::Accepted { matched }));
     }
 
     /// The last index that is both durable and the present leader's, once the term is durable too.
@@ -132,8 +131,11 @@ impl Node {
         let term = self.log.get(prev.index).map(|entry| entry.id.term);
         let first_index = term.map_or(0, |_| self.log.first_of_term_at(prev.index));
         let conflict = Conflict { term, first_index, last_index };
-        let reply = AppendReply { round, outcome: Outcome::Refused(conflict) };
-        self.send(leader, self.term, Body::AppendReply(reply));
+        self.send(leader, self.term, self.append_reply(round, Outcome::Refused(conflict)));
+    }
+
+    pub(crate) fn append_reply(&self, round: u64, outcome: Outcome) -> Body {
+        Body::AppendReply(AppendReply { round, outcome, clock_ms: self.clock_ms })
     }
 
     pub(crate) fn following(&mut self) -> &mut Follower {

@@ -47,10 +47,10 @@ impl Message {
             Body::PreVoteReply { .. } | Body::VoteReply { .. } => 0,
             Body::AppendEntries(a) => a.round.max(a.prev.term).max(a.prev.index).max(a.commit),
             Body::InstallSnapshot(i) => i.round.max(i.last.term).max(i.last.index),
-            Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } }) => {
+            Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched }, .. }) => {
                 *round.max(matched)
             }
-            Body::AppendReply(AppendReply { round, outcome: Outcome::Refused(c) }) => {
+            Body::AppendReply(AppendReply { round, outcome: Outcome::Refused(c), .. }) => {
                 (*round).max(c.term.unwrap_or(0)).max(c.first_index).max(c.last_index)
             }
         };
@@ -138,6 +138,10 @@ pub struct AppendReply {
     pub round: u64,
     /// The answer.
     pub outcome: Outcome,
+    /// What the sender's driver last [told it](crate::Node::set_clock) of its wall clock before the message left,
+    /// in milliseconds; 0 if it was told nothing. Raft makes no use of it: it is for a service whose leader wants to know its
+    /// members' clocks.
+    pub clock_ms: u64,
 }
 
 /// The two answers to an AppendEntries; an InstallSnapshot is refused only in a later term.

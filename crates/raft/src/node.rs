@@ -42,6 +42,8 @@ pub struct Node {
     /// An installed snapshot that was not handed out yet, because it is not durable.
     pub(crate) restore: Option<Restore>,
     pub(crate) now: Duration,
+    /// See [`set_clock`](Self::set_clock).
+    pub(crate) clock_ms: u64,
     /// When to campaign, for whoever does not lead. None: to be drawn at the next tick.
     pub(crate) campaign_at: Option<Duration>,
     /// When the leader of this term was last heard; what a leader hears of itself is its majority.
@@ -93,6 +95,7 @@ impl Node {
             applied: snapshot.index,
             restore: None,
             now: Duration::ZERO,
+            clock_ms: 0,
             campaign_at: None,
             leader_heard_at: None,
             rng,
@@ -145,6 +148,12 @@ impl Node {
             Role::Leader(_) => self.tick_leader(),
             Role::Follower(_) | Role::PreCandidate(_) | Role::Candidate(_) => self.tick_campaign(),
         }
+    }
+
+    /// What the wall clock shows now, in milliseconds. Nothing here is decided by it: it is told to the leader
+    /// with each answer, see [`AppendReply::clock_ms`](crate::AppendReply::clock_ms).
+    pub fn set_clock(&mut self, clock_ms: u64) {
+        self.clock_ms = clock_ms;
     }
 
     /// All writes up to number `seq` are on disk.
@@ -206,6 +215,7 @@ impl Node {
         self.check_watermarks();
         let role = RoleChange { role: self.role.kind(), term: self.term, leader: self.leader() };
         let role_changed = self.reported_role.replace(role) != Some(role);
+        self.tell_clock();
         Ready {
             messages: std::mem::take(&mut self.messages),
             write,
@@ -214,6 +224,15 @@ impl Node {
             reads: std::mem::take(&mut self.grants),
             role: role_changed.then_some(role),
             alarms: std::mem::take(&mut self.alarms),
+        }
+    }
+
+    /// What leaves now tells what the clock shows now: an answer may have been made before the last tick.
+    fn tell_clock(&mut self) {
+        for envelope in &mut self.messages {
+            if let Body::AppendReply(reply) = &mut envelope.message.body {
+                reply.clock_ms = self.clock_ms;
+            }
         }
     }
 

@@ -50,8 +50,9 @@ fn body() -> impl Strategy<Value = Body> {
         any::<bool>().prop_map(|granted| Body::PreVoteReply { granted }),
         any::<bool>().prop_map(|granted| Body::VoteReply { granted }),
         append(),
-        (any::<u64>(), outcome)
-            .prop_map(|(round, outcome)| Body::AppendReply(AppendReply { round, outcome })),
+        (any::<u64>(), outcome, any::<u64>()).prop_map(|(round, outcome, clock_ms)| Body::AppendReply(
+            AppendReply { round, outcome, clock_ms }
+        )),
     ]
 }
 
@@ -115,6 +116,10 @@ fn the_tags_are_for_ever() {
     let bytes = bytes_of(HEADER, &Message { term: 3, body: Body::InstallSnapshot(install) });
     // Field 13: the message; in it 1 to 4: round, term, index, data.
     assert!(bytes.ends_with(&[0x30, 3, 0x6a, 9, 0x08, 4, 0x10, 5, 0x18, 6, 0x22, 1, b'x']), "{bytes:x?}");
+    let reply = AppendReply { round: 4, outcome: Outcome::Accepted { matched: 5 }, clock_ms: 6 };
+    let bytes = bytes_of(HEADER, &Message { term: 3, body: Body::AppendReply(reply) });
+    // Field 12; in it 1, 2 and 4: round, matched, the clock.
+    assert!(bytes.ends_with(&[0x30, 3, 0x62, 6, 0x08, 4, 0x10, 5, 0x20, 6]), "{bytes:x?}");
 }
 
 #[test]

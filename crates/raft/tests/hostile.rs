@@ -71,7 +71,7 @@ fn body(rng: &mut StdRng, node: &bowline_raft::Node, rounds: u64, answers_only: 
         8 | 9 => {
             let matched = rng.random_range(0..=node.last_log_id().index + 1);
             let round = rng.random_range(0..=rounds);
-            Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } })
+            Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched }, clock_ms: round })
         }
         11 => {
             let last = log_id(rng, node);
@@ -85,7 +85,7 @@ fn body(rng: &mut StdRng, node: &bowline_raft::Node, rounds: u64, answers_only: 
                 first_index: conflict.index,
                 last_index: number(rng, conflict.index),
             });
-            Body::AppendReply(AppendReply { round: rng.random_range(0..=rounds), outcome })
+            Body::AppendReply(AppendReply { round: rng.random_range(0..=rounds), outcome, clock_ms: rounds })
         }
     }
 }

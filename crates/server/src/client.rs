@@ -85,13 +85,26 @@ struct State {
     given_up: bool,
     /// Nothing more is read; the connection is closed when all that is owed is written.
     closing: bool,
+    /// It waits for an answer that decides what becomes of what is behind.
+    awaits: bool,
     /// It was not read because it is owed too much.
     full: bool,
 }
 
+/// What is made of a replica's answer.
+#[derive(Clone, Copy)]
+enum Form {
+    /// It is sent as it is.
+    Plain,
+    /// It is EXEC's.
+    Exec,
+    /// The connection waits for it, and takes nothing more until then.
+    Awaited,
+}
+
 enum Owed {
     /// The replica has it. The dialect is that of the moment in which the command came.
-    Waiting(Protocol),
+    Waiting(Protocol, Form),
     /// It is here.
     Ready(Protocol, Value),
 }
@@ -112,6 +125,7 @@ impl Client {
                 may_be_unanswered: FIRST_UNANSWERED,
                 given_up: false,
                 closing: false,
+                awaits: false,
                 full: false,
             }),
             dirty: Cell::new(false),
@@ -241,27 +255,22 @@ impl Client {
                 Action::Data => match Command::parse(&args) {
                     Ok(command) => {
                         shell.submit(self.id, token, &command);
-                        Owed::Waiting(protocol)
+                        Owed::Waiting(protocol, Form::Plain)
                     }
                     Err(error) => Owed::Ready(protocol, error.into()),
                 },
-                Action::Reply(value) => Owed::Ready(protocol, value),
-                Action::Info(sections) => Owed::Ready(protocol, shell.info_text(sections)),
-                Action::ClientList(filter) => {
-                    // This client's own line too, though its state is borrowed here.
-                    let own =
-                        filter.keeps(&state.connection).then(|| state.connection.describe(shell::unix_us()));
-                    Owed::Ready(protocol, shell.client_list(&filter, self.id, own))
+                Action::Exec(command) => {
+                    self.submit_encoded(state, &command, shell);
+                    Owed::Waiting(protocol, Form::Exec)
                 }
-                Action::Save => Owed::Ready(protocol, save(shell)),
-                Action::LastSave => Owed::Ready(protocol, last_save(shell)),
+                Action::Await(command) => {
+                    self.submit_encoded(state, &command, shell);
+                    state.awaits = true;
+                    Owed::Waiting(protocol, Form::Awaited)
+                }
                 Action::Digest => {
                     shell.digest(self.id, token);
-                    Owed::Waiting(protocol)
-                }
-                Action::ResetStats => {
-                    shell.stats.reset();
-                    Owed::Ready(protocol, Value::ok())
+                    Owed::Waiting(protocol, Form::Plain)
                 }
                 Action::Close(value) => {
                     state.closing = true;
@@ -271,11 +280,37 @@ impl Client {
                     state.closing = true;
                     break;
                 }
+                action => Owed::Ready(protocol, self.value_of(&state.connection, action, shell)),
             };
             state.owe(owed);
             state.settle(&self.outbox, shell);
         }
         state.settle(&self.outbox, shell);
+    }
+
+    fn submit_encoded(&self, state: &State, command: &[u8], shell: &Shell) {
+        let token = state.first_token + state.owed.len() as u64;
+        shell.submit(self.id, token, &Command::decode(command).expect("the connection has encoded it"));
+    }
+
+    /// What an action answers that needs nobody else.
+    fn value_of(&self, connection: &Connection, action: Action, shell: &Shell) -> Value {
+        match action {
+            Action::Reply(value) => value,
+            Action::Info(sections) => shell.info_text(sections),
+            Action::ClientList(filter) => {
+                // This client's own line too, though its state is borrowed here.
+                let own = filter.keeps(connection).then(|| connection.describe(shell::unix_us()));
+                shell.client_list(&filter, self.id, own)
+            }
+            Action::Save => save(shell),
+            Action::LastSave => last_save(shell),
+            Action::ResetStats => {
+                shell.stats.reset();
+                Value::ok()
+            }
+            other => unreachable!("not an answer: {other:?}"),
+        }
     }
 
     /// The replica's answer to one of this client's commands.
@@ -285,16 +320,25 @@ impl Client {
             return;
         }
         let at = token.checked_sub(state.first_token).and_then(|at| usize::try_from(at).ok());
-        let owed = at.and_then(|at| state.owed.get_mut(at));
-        let Some(owed) = owed else {
+        let Some(place) = at.filter(|at| *at < state.owed.len()) else {
             panic!("an answer to command {token} of client {:?}, which owes none", self.id)
         };
-        let Owed::Waiting(protocol) = *owed else {
+        let Owed::Waiting(protocol, form) = state.owed[place] else {
             panic!("two answers to command {token} of client {:?}", self.id)
         };
-        let value = Value::from(reply);
+        let value = match form {
+            Form::Plain => Value::from(reply),
+            Form::Exec => Connection::exec_value(reply),
+            Form::Awaited => {
+                state.awaits = false;
+                // What has arrived already may go on now.
+                self.ring();
+                let value_of = |connection: &Connection, action| self.value_of(connection, action, shell);
+                state.connection.answered(reply, &shell.info, shell::unix_us(), value_of)
+            }
+        };
         let bytes = value.memory_bytes();
-        *owed = Owed::Ready(protocol, value);
+        state.owed[place] = Owed::Ready(protocol, value);
         state.owed_bytes += bytes;
         state.learn(bytes);
         state.settle(&self.outbox, shell);
@@ -362,7 +406,8 @@ fn last_save(shell: &Shell) -> Value {
 impl State {
     /// Whether commands may be taken, for what is owed.
     fn has_room(&self) -> bool {
-        self.owed.len() < MAX_UNANSWERED
+        !self.awaits
+            && self.owed.len() < MAX_UNANSWERED
             && self.unanswered < self.may_be_unanswered
             && self.owed_bytes < MAX_UNREAD_BYTES
     }
@@ -380,7 +425,7 @@ impl State {
     fn owe(&mut self, owed: Owed) {
         match &owed {
             Owed::Ready(_, value) => self.owed_bytes += value.memory_bytes(),
-            Owed::Waiting(_) => self.unanswered += 1,
+            Owed::Waiting(..) => self.unanswered += 1,
         }
         self.owed.push_back(owed);
     }

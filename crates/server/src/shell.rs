@@ -346,6 +346,7 @@ impl Shell {
                 output_bytes: self.stats.output_bytes.get(),
             },
             keys: status.keys,
+            expiring_keys: status.expiring_keys,
             saving: Saving {
                 current_s: writing_since.map(|since| since.elapsed().as_secs()),
                 last_us: last_save_us,

@@ -127,7 +127,7 @@ fn simple_answers() {
         ("INFO Cluster", "$30\r\n# Cluster\r\ncluster_enabled:0\r\n"),
         ("COMMAND GETKEYS mset a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb"),
         ("COMMAND GETKEYS get k", "*1\r\n$1\r\nk"),
-        ("COMMAND LIST FILTERBY PATTERN ge*", "*2\r\n$3\r\nget\r\n$6\r\ngetset"),
+        ("COMMAND LIST FILTERBY PATTERN ge*", "*3\r\n$3\r\nget\r\n$6\r\ngetset\r\n$5\r\ngetex"),
         ("COMMAND LIST FILTERBY MODULE x", "*0"),
         ("COMMAND LIST FILTERBY ACLCAT scripting", "*2\r\n$14\r\nfunction|flush\r\n$13\r\nfunction|help"),
     ]);
@@ -236,6 +236,7 @@ fn info_shows_every_figure_under_its_name() {
             output_bytes: 16,
         },
         keys: 17,
+        expiring_keys: 5,
         saving: Saving {
             current_s: None,
             last_us: 31_000_000,
@@ -279,7 +280,7 @@ fn info_shows_every_figure_under_its_name() {
     assert_eq!(text(&[b"RAFT"]), raft);
     assert_eq!(
         text(&[b"raft", b"Keyspace", b"nope", b"raft"]),
-        format!("# Keyspace\r\ndb0:keys=17,expires=0,avg_ttl=0\r\n\r\n{raft}"),
+        format!("# Keyspace\r\ndb0:keys=17,expires=5,avg_ttl=0\r\n\r\n{raft}"),
         "in their order, each once"
     );
     assert_eq!(

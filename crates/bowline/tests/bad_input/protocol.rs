@@ -125,12 +125,9 @@ fn a_wrong_number_of_arguments_is_told_as_redis_does() {
 fn what_is_not_served_is_refused_and_never_ignored() {
     let cluster = alone();
     let mut client = Raw::connect(cluster.addr(1));
-    let cases: [(&[&[u8]], &str); 8] = [
-        (&[b"SET", b"lock", b"me", b"EX", b"10"], "SET option 'EX'"),
-        (&[b"SET", b"lock", b"me", b"NX", b"PX", b"10"], "SET option 'PX'"),
-        (&[b"SET", b"lock", b"me", b"KEEPTTL"], "SET option 'KEEPTTL'"),
-        (&[b"EXPIRE", b"lock", b"10"], "command 'expire'"),
-        (&[b"MULTI"], "command 'multi'"),
+    let cases: [(&[&[u8]], &str); 5] = [
+        (&[b"RESTORE", b"lock", b"10", b"x"], "command 'restore'"),
+        (&[b"COPY", b"lock", b"other"], "command 'copy'"),
         (&[b"EVAL", b"return 1", b"0"], "command 'eval'"),
         (&[b"HSET", b"h", b"f", b"v"], "command 'hset'"),
         (&[b"SUBSCRIBE", b"c"], "command 'subscribe'"),

@@ -20,11 +20,20 @@
 //! | 11 | TYPE | key |
 //! | 12 | DBSIZE | |
 //! | 13 | FLUSHALL | |
+//! | 14 | SET with an expiry | flags (a byte), time, key, value; flags: as in 2, and 8 = KEEPTTL, or 16 = from now on, or 32 = since 1970 |
+//! | 15 | GETEX | flags (a byte), time, key; flags: 0 = PERSIST, 16 or 32 |
+//! | 16 | EXPIRE | flags (a byte), time, key; flags: 16 or 32, and 0 to 5 for the condition |
+//! | 17 | PERSIST | key |
+//! | 18 | TTL | flags (a byte), key; flags: 1 = since 1970, 2 = in seconds |
+//! | 19 | WATCH | count, keys |
+//! | 20 | EXEC | count, conditions (key, a byte: 0 = was not there, 1 = was there, index), count, commands (length, bytes) |
 //! | 64 to 67 | ONCE | see `session.rs` |
+//!
+//! A time is there only if the flags have 16 or 32: milliseconds, 8 bytes, two's complement, the lowest first.
 
 use super::{
-    Command, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Pair,
-    SessionCommand,
+    Command, Condition, ExpireCondition, Keys, MAX_AFTER_MS, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES,
+    MAX_TRANSACTION_COMMANDS, MAX_VALUE_BYTES, Moment, Pair, SessionCommand, SetExpiry, Unchanged, session,
 };
 use crate::codec::{self, DecodeError, Reader};
 
@@ -45,18 +54,40 @@ const MSET: u8 = 10;
 const TYPE: u8 = 11;
 const DBSIZE: u8 = 12;
 const FLUSHALL: u8 = 13;
+const SET_EXPIRING: u8 = 14;
+const GETEX: u8 = 15;
+const EXPIRE: u8 = 16;
+const PERSIST: u8 = 17;
+const TTL: u8 = 18;
+const WATCH: u8 = 19;
+const EXEC: u8 = 20;
 
 const FLAG_NX: u8 = 1;
 const FLAG_XX: u8 = 2;
 const FLAG_GET: u8 = 4;
+const FLAG_KEEPTTL: u8 = 8;
+const FLAG_AFTER: u8 = 16;
+const FLAG_AT: u8 = 32;
+const FLAG_ABSOLUTE: u8 = 1;
+const FLAG_SECONDS: u8 = 2;
+
+/// What stands for each condition of EXPIRE is its place here.
+const EXPIRE_CONDITIONS: [ExpireCondition; 6] = [
+    ExpireCondition::Always,
+    ExpireCondition::IfNone,
+    ExpireCondition::IfAny,
+    ExpireCondition::IfLater,
+    ExpireCondition::IfEarlier,
+    ExpireCondition::IfEarlierThanAny,
+];
 
 impl<'a> Command<'a> {
     /// Appends the command's bytes to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Get { key } => put(out, GET, &[key]),
-            Self::Set { key, value, condition, get } => {
-                out.extend_from_slice(&[SET, set_flags(*condition, *get)]);
+            Self::Set { key, value, condition, get, expiry } => {
+                put_set(out, set_flags(*condition, *get), *expiry);
                 codec::put_bytes(out, key);
                 codec::put_bytes(out, value);
             }
@@ -79,6 +110,25 @@ impl<'a> Command<'a> {
                 }
             }
             Self::Type { key } => put(out, TYPE, &[key]),
+            Self::GetEx { key, expiry } => {
+                out.push(GETEX);
+                put_moment(out, 0, *expiry);
+                codec::put_bytes(out, key);
+            }
+            Self::Expire { key, moment, condition } => {
+                out.push(EXPIRE);
+                put_moment(out, condition_flag(*condition), Some(*moment));
+                codec::put_bytes(out, key);
+            }
+            Self::Persist { key } => put(out, PERSIST, &[key]),
+            Self::Ttl { key, is_absolute, in_seconds } => {
+                let absolute = if *is_absolute { FLAG_ABSOLUTE } else { 0 };
+                let seconds = if *in_seconds { FLAG_SECONDS } else { 0 };
+                out.extend_from_slice(&[TTL, absolute | seconds]);
+                codec::put_bytes(out, key);
+            }
+            Self::Watch { keys } => put_keys(out, WATCH, keys),
+            Self::Exec { conditions, commands } => put_transaction(out, conditions, commands),
             Self::DbSize => out.push(DBSIZE),
             Self::FlushAll => out.push(FLUSHALL),
             Self::Session(command) => command.encode(out),
@@ -101,7 +151,8 @@ impl<'a> Command<'a> {
             GET => Self::Get { key: key(&mut reader)? },
             SET => {
                 let (condition, get) = read_set_flags(reader.byte()?)?;
-                Self::Set { key: key(&mut reader)?, value: value(&mut reader)?, condition, get }
+                let expiry = SetExpiry::Never;
+                Self::Set { key: key(&mut reader)?, value: value(&mut reader)?, condition, get, expiry }
             }
             SETNX => Self::SetNx { key: key(&mut reader)?, value: value(&mut reader)? },
             APPEND => Self::Append { key: key(&mut reader)?, value: value(&mut reader)? },
@@ -112,6 +163,38 @@ impl<'a> Command<'a> {
             MGET => Self::MGet { keys: keys(&mut reader)? },
             MSET => Self::MSet { pairs: pairs(&mut reader)? },
             TYPE => Self::Type { key: key(&mut reader)? },
+            SET_EXPIRING => {
+                let (flags, moment) = read_moment(&mut reader)?;
+                let expiry = match (flags & FLAG_KEEPTTL, moment) {
+                    (0, Some(moment)) => SetExpiry::To(moment),
+                    (FLAG_KEEPTTL, None) => SetExpiry::Keep,
+                    _ => return Err(DecodeError::UnknownFlags(flags)),
+                };
+                let (condition, get) = read_set_flags(flags & !FLAG_KEEPTTL)?;
+                Self::Set { key: key(&mut reader)?, value: value(&mut reader)?, condition, get, expiry }
+            }
+            GETEX => match read_moment(&mut reader)? {
+                (0, expiry) => Self::GetEx { key: key(&mut reader)?, expiry },
+                (flags, _) => return Err(DecodeError::UnknownFlags(flags)),
+            },
+            EXPIRE => {
+                let (flags, moment) = read_moment(&mut reader)?;
+                let condition = EXPIRE_CONDITIONS.get(usize::from(flags));
+                let known = condition.copied().zip(moment);
+                let (condition, moment) = known.ok_or(DecodeError::UnknownFlags(flags))?;
+                Self::Expire { key: key(&mut reader)?, moment, condition }
+            }
+            PERSIST => Self::Persist { key: key(&mut reader)? },
+            TTL => {
+                let flags = reader.byte()?;
+                if flags & !(FLAG_ABSOLUTE | FLAG_SECONDS) != 0 {
+                    return Err(DecodeError::UnknownFlags(flags));
+                }
+                let (is_absolute, in_seconds) = (flags & FLAG_ABSOLUTE != 0, flags & FLAG_SECONDS != 0);
+                Self::Ttl { key: key(&mut reader)?, is_absolute, in_seconds }
+            }
+            WATCH => Self::Watch { keys: keys(&mut reader)? },
+            EXEC => read_transaction(&mut reader)?,
             DBSIZE => Self::DbSize,
             FLUSHALL => Self::FlushAll,
             opcode => Self::Session(SessionCommand::decode(opcode, &mut reader)?),
@@ -134,6 +217,96 @@ fn put_keys(out: &mut Vec<u8>, opcode: u8, keys: &Keys<'_>) {
     for key in keys.as_slice() {
         codec::put_bytes(out, key);
     }
+}
+
+fn put_transaction(out: &mut Vec<u8>, conditions: &[Unchanged<'_>], commands: &[Command<'_>]) {
+    out.push(EXEC);
+    codec::put_varint(out, conditions.len() as u64);
+    for Unchanged { key, existed, since } in conditions {
+        codec::put_bytes(out, key);
+        out.push((*existed).into());
+        codec::put_varint(out, *since);
+    }
+    codec::put_varint(out, commands.len() as u64);
+    let mut encoded = Vec::new();
+    for command in commands {
+        encoded.clear();
+        command.encode(&mut encoded);
+        codec::put_bytes(out, &encoded);
+    }
+}
+
+fn read_transaction<'a>(reader: &mut Reader<'a>) -> Result<Command<'a>, DecodeError> {
+    let count = reader.count("conditions", MAX_ARGUMENTS, 3)?;
+    let mut conditions = Vec::with_capacity(count);
+    for _ in 0..count {
+        let key = key(reader)?;
+        let existed = match reader.byte()? {
+            0 => false,
+            1 => true,
+            other => return Err(DecodeError::UnknownFlags(other)),
+        };
+        conditions.push(Unchanged { key, existed, since: reader.varint()? });
+    }
+    let count = reader.count("commands", MAX_TRANSACTION_COMMANDS, 2)?;
+    let mut commands = Vec::with_capacity(count);
+    for _ in 0..count {
+        commands.push(data_command(reader.bytes("command", MAX_ENCODED_BYTES)?)?);
+    }
+    Ok(Command::Exec { conditions, commands })
+}
+
+/// A command that stands in another one: about keys alone, with none in itself. That is looked at first, since
+/// hostile bytes may hold any number of them, one inside the other.
+pub(super) fn data_command(encoded: &[u8]) -> Result<Command<'_>, DecodeError> {
+    match encoded.first() {
+        Some(&opcode @ (WATCH | EXEC | session::OPEN..=session::LIMITS)) => {
+            Err(DecodeError::UnknownOpcode(opcode))
+        }
+        _ => Command::decode(encoded),
+    }
+}
+
+fn put_set(out: &mut Vec<u8>, flags: u8, expiry: SetExpiry) {
+    match expiry {
+        SetExpiry::Never => out.extend_from_slice(&[SET, flags]),
+        SetExpiry::Keep => out.extend_from_slice(&[SET_EXPIRING, flags | FLAG_KEEPTTL]),
+        SetExpiry::To(moment) => {
+            out.push(SET_EXPIRING);
+            put_moment(out, flags, Some(moment));
+        }
+    }
+}
+
+/// Puts the flags, with those that say what time it is, and the time.
+fn put_moment(out: &mut Vec<u8>, flags: u8, moment: Option<Moment>) {
+    let (kind, ms) = match moment {
+        None => return out.push(flags),
+        Some(Moment::After(ms)) => (FLAG_AFTER, ms),
+        Some(Moment::At(ms)) => (FLAG_AT, ms),
+    };
+    out.push(flags | kind);
+    out.extend_from_slice(&ms.to_le_bytes());
+}
+
+/// The flags that are left, and the time.
+fn read_moment(reader: &mut Reader<'_>) -> Result<(u8, Option<Moment>), DecodeError> {
+    let flags = reader.byte()?;
+    let moment = match flags & (FLAG_AFTER | FLAG_AT) {
+        0 => None,
+        FLAG_AFTER => match reader.i64()? {
+            ms @ ..=MAX_AFTER_MS => Some(Moment::After(ms)),
+            _ => return Err(DecodeError::MalformedNumber),
+        },
+        FLAG_AT => Some(Moment::At(reader.i64()?)),
+        _ => return Err(DecodeError::UnknownFlags(flags)),
+    };
+    Ok((flags & !(FLAG_AFTER | FLAG_AT), moment))
+}
+
+fn condition_flag(condition: ExpireCondition) -> u8 {
+    let place = EXPIRE_CONDITIONS.iter().position(|known| *known == condition);
+    place.and_then(|place| u8::try_from(place).ok()).expect("each condition has its place")
 }
 
 fn set_flags(condition: Condition, get: bool) -> u8 {

@@ -1,11 +1,13 @@
 //! From the arguments of a request to a command, or to the error that Redis would answer.
 
-use super::{Command, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use super::{
+    Command, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, SetExpiry,
+};
 use super::{table, unsupported};
 use crate::integer;
 use crate::reply::Reply;
 
-type Parsed<'a> = Result<Command<'a>, Reply>;
+pub(super) type Parsed<'a> = Result<Command<'a>, Reply>;
 
 impl<'a> Command<'a> {
     /// The command that `args` spell: the name, in any case, and what follows it.
@@ -43,12 +45,12 @@ fn within(what: &str, size: usize, limit: usize) -> Result<(), Reply> {
     Err(Reply::error(format!("ERR {what} exceeds maximum allowed size ({limit} bytes)")))
 }
 
-fn key(bytes: &[u8]) -> Result<&[u8], Reply> {
+pub(super) fn key(bytes: &[u8]) -> Result<&[u8], Reply> {
     within("key", bytes.len(), MAX_KEY_BYTES)?;
     Ok(bytes)
 }
 
-fn value(bytes: &[u8]) -> Result<&[u8], Reply> {
+pub(super) fn value(bytes: &[u8]) -> Result<&[u8], Reply> {
     within("string", bytes.len(), MAX_VALUE_BYTES)?;
     Ok(bytes)
 }
@@ -63,47 +65,12 @@ fn keys<'a>(args: &[&'a [u8]]) -> Result<Keys<'a>, Reply> {
     })
 }
 
-fn number(text: &[u8]) -> Result<i64, Reply> {
+pub(super) fn number(text: &[u8]) -> Result<i64, Reply> {
     integer::parse(text).ok_or(Reply::NOT_AN_INTEGER)
 }
 
 pub(super) fn get<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(Command::Get { key: key(args[0])? })
-}
-
-pub(super) fn set<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
-    let (condition, get) =
-        if args.len() == 2 { (Condition::Always, false) } else { set_options(&args[2..])? };
-    Ok(Command::Set { key: key(args[0])?, value: value(args[1])?, condition, get })
-}
-
-/// What stands behind key and value. Wrong syntax is said before what is not served, as if it were.
-fn set_options(options: &[&[u8]]) -> Result<(Condition, bool), Reply> {
-    let (mut condition, mut get, mut expiry) = (Condition::Always, false, None);
-    let mut rest = options.iter();
-    while let Some(option) = rest.next() {
-        let is = |name: &str| option.eq_ignore_ascii_case(name.as_bytes());
-        if is("NX") && condition != Condition::IfPresent {
-            condition = Condition::IfAbsent;
-        } else if is("XX") && condition != Condition::IfAbsent {
-            condition = Condition::IfPresent;
-        } else if is("GET") {
-            get = true;
-        } else if let Some(name) = ["EX", "PX", "EXAT", "PXAT", "KEEPTTL"].into_iter().find(|name| is(name)) {
-            // All but KEEPTTL have a time behind them, and two different ones exclude each other.
-            let complete = name == "KEEPTTL" || rest.next().is_some();
-            if !complete || expiry.is_some_and(|earlier| earlier != name) {
-                return Err(Reply::SYNTAX_ERROR);
-            }
-            expiry = Some(name);
-        } else {
-            return Err(Reply::SYNTAX_ERROR);
-        }
-    }
-    match expiry {
-        None => Ok((condition, get)),
-        Some(name) => Err(unsupported::option("SET", name)),
-    }
 }
 
 pub(super) fn setnx<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
@@ -112,7 +79,8 @@ pub(super) fn setnx<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 
 pub(super) fn getset<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     let (key, value) = (key(args[0])?, value(args[1])?);
-    Ok(Command::Set { key, value, condition: Condition::Always, get: true })
+    let (condition, expiry) = (Condition::Always, SetExpiry::Never);
+    Ok(Command::Set { key, value, condition, get: true, expiry })
 }
 
 pub(super) fn append<'a>(args: &[&'a [u8]]) -> Parsed<'a> {

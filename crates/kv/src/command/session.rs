@@ -17,16 +17,16 @@
 //! | 66 | a command in a session | session, number, the command's own bytes up to the end |
 //! | 67 | LIMITS | sessions, milliseconds |
 
-use super::{Command, table};
+use super::{Command, encoding, table};
 use crate::codec::{self, DecodeError, Reader};
 use crate::integer;
 use crate::reply::Reply;
 use crate::session::once::Limits;
 
-const OPEN: u8 = 64;
+pub(super) const OPEN: u8 = 64;
 const CLOSE: u8 = 65;
 const RUN: u8 = 66;
-const LIMITS: u8 = 67;
+pub(super) const LIMITS: u8 = 67;
 
 /// About sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum SessionCommand<'a> {
         /// The request's number in it, from 1: the same over all its sendings, and above those of all
         /// requests in front of it.
         number: u64,
-        /// What is to be done; never about sessions itself.
+        /// What is to be done: about keys, and neither a transaction nor about sessions itself.
         command: Box<Command<'a>>,
     },
     /// Sets the limits of all sessions.
@@ -81,12 +81,8 @@ impl<'a> SessionCommand<'a> {
             CLOSE => Self::Close { session: positive(reader)? },
             RUN => {
                 let (session, number) = (positive(reader)?, positive(reader)?);
-                let command = reader.rest();
-                // Looked at first: hostile bytes may hold any number of them, one inside the other.
-                if let Some(&opcode @ OPEN..=LIMITS) = command.first() {
-                    return Err(DecodeError::UnknownOpcode(opcode));
-                }
-                Self::Run { session, number, command: Box::new(Command::decode(command)?) }
+                let command = encoding::data_command(reader.rest())?;
+                Self::Run { session, number, command: Box::new(command) }
             }
             LIMITS => Self::SetLimits(Limits { most: positive(reader)?, idle_ms: positive(reader)? }),
             opcode => return Err(DecodeError::UnknownOpcode(opcode)),

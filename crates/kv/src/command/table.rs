@@ -1,7 +1,7 @@
 //! The commands that the store serves, by name, with the figures that Redis's COMMAND INFO prints for them:
 //! clients place and batch commands by these. (Redis 7 documentation, "COMMAND".)
 
-use super::{Command, parse, session};
+use super::{Command, parse, parse_expiry, session};
 use crate::reply::Reply;
 
 /// Reads the arguments behind the name. Their number fits the arity.
@@ -27,7 +27,7 @@ pub struct CommandSpec {
 
 impl CommandSpec {
     /// Whether a command may have `count` arguments, the name included.
-    pub(super) fn takes(&self, count: usize) -> bool {
+    pub fn takes(&self, count: usize) -> bool {
         let least = self.arity.unsigned_abs() as usize;
         if self.arity < 0 { count >= least } else { count == least }
     }
@@ -40,6 +40,7 @@ pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
 
 const READ: &[&str] = &["readonly", "fast"];
 const WRITE: &[&str] = &["write"];
+const WRITE_FAST: &[&str] = &["write", "fast"];
 const WRITE_GROWS: &[&str] = &["write", "denyoom"];
 const WRITE_GROWS_FAST: &[&str] = &["write", "denyoom", "fast"];
 
@@ -62,7 +63,7 @@ const fn spec(
 /// Every command, the most used first: [`lookup`] goes through them in this order.
 pub static SPECS: &[CommandSpec] = &[
     spec("get", 2, READ, ONE, parse::get),
-    spec("set", -3, WRITE_GROWS, ONE, parse::set),
+    spec("set", -3, WRITE_GROWS, ONE, parse_expiry::set),
     spec("incr", 2, WRITE_GROWS_FAST, ONE, parse::incr),
     spec("mget", -2, READ, ALL, parse::mget),
     spec("mset", -3, WRITE_GROWS, PAIRS, parse::mset),
@@ -76,6 +77,18 @@ pub static SPECS: &[CommandSpec] = &[
     spec("getset", 3, WRITE_GROWS_FAST, ONE, parse::getset),
     spec("strlen", 2, READ, ONE, parse::strlen),
     spec("type", 2, READ, ONE, parse::kind),
+    spec("expire", -3, WRITE_FAST, ONE, parse_expiry::expire),
+    spec("pexpire", -3, WRITE_FAST, ONE, parse_expiry::pexpire),
+    spec("ttl", 2, READ, ONE, parse_expiry::ttl),
+    spec("pttl", 2, READ, ONE, parse_expiry::pttl),
+    spec("setex", 4, WRITE_GROWS, ONE, parse_expiry::setex),
+    spec("psetex", 4, WRITE_GROWS, ONE, parse_expiry::psetex),
+    spec("getex", -2, WRITE_FAST, ONE, parse_expiry::getex),
+    spec("persist", 2, WRITE_FAST, ONE, parse_expiry::persist),
+    spec("expireat", -3, WRITE_FAST, ONE, parse_expiry::expireat),
+    spec("pexpireat", -3, WRITE_FAST, ONE, parse_expiry::pexpireat),
+    spec("expiretime", 2, READ, ONE, parse_expiry::expiretime),
+    spec("pexpiretime", 2, READ, ONE, parse_expiry::pexpiretime),
     spec("dbsize", 1, READ, NONE, parse::dbsize),
     spec("flushall", -1, WRITE, NONE, parse::flushall),
     spec("once", -2, WRITE, NONE, session::once),

@@ -15,11 +15,6 @@ pub(super) fn refusal(name: &[u8], args: &[&[u8]]) -> Reply {
     }
 }
 
-/// The answer to an option that is not served.
-pub(super) fn option(command: &str, option: &str) -> Reply {
-    Reply::error(format!("ERR {command} option '{option}' is not supported by this version of Bowline"))
-}
-
 /// Redis's error for a name that it does not know. It repeats the name and the beginning of the arguments,
 /// each up to its first zero byte, and no line end, which would end the error.
 fn unknown(name: &[u8], args: &[&[u8]]) -> Reply {
@@ -56,22 +51,22 @@ pub(super) const REDIS_7_COMMANDS: &[&str] = &[
     "acl", "asking", "auth", "bgrewriteaof", "bgsave", "bitcount", "bitfield", "bitfield_ro", "bitop",
     "bitpos", "blmove", "blmpop", "blpop", "brpop", "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin",
     "client", "cluster", "command", "config", "copy", "debug", "discard", "dump", "echo", "eval", "eval_ro",
-    "evalsha", "evalsha_ro", "exec", "expire", "expireat", "expiretime", "failover", "fcall", "fcall_ro",
+    "evalsha", "evalsha_ro", "exec", "failover", "fcall", "fcall_ro",
     "flushdb", "function", "geoadd", "geodist", "geohash", "geopos", "georadius", "georadius_ro",
-    "georadiusbymember", "georadiusbymember_ro", "geosearch", "geosearchstore", "getbit", "getdel", "getex",
+    "georadiusbymember", "georadiusbymember_ro", "geosearch", "geosearchstore", "getbit", "getdel", 
     "getrange", "hdel", "hello", "hexists", "hget", "hgetall", "hincrby", "hincrbyfloat", "hkeys", "hlen",
     "hmget", "hmset", "hrandfield", "hscan", "hset", "hsetnx", "hstrlen", "hvals", "incrbyfloat", "info",
     "keys", "lastsave", "latency", "lcs", "lindex", "linsert", "llen", "lmove", "lmpop", "lolwut", "lpop",
     "lpos", "lpush", "lpushx", "lrange", "lrem", "lset", "ltrim", "memory", "migrate", "module", "monitor",
-    "move", "msetnx", "multi", "object", "persist", "pexpire", "pexpireat", "pexpiretime", "pfadd",
-    "pfcount", "pfdebug", "pfmerge", "pfselftest", "ping", "psetex", "psubscribe", "psync", "pttl",
+    "move", "msetnx", "multi", "object", "pfadd",
+    "pfcount", "pfdebug", "pfmerge", "pfselftest", "ping", "psubscribe", "psync", 
     "publish", "pubsub", "punsubscribe", "quit", "randomkey", "readonly", "readwrite", "rename", "renamenx",
     "replconf", "replicaof", "reset", "restore", "restore-asking", "role", "rpop", "rpoplpush", "rpush",
-    "rpushx", "sadd", "save", "scan", "scard", "script", "sdiff", "sdiffstore", "select", "setbit", "setex",
+    "rpushx", "sadd", "save", "scan", "scard", "script", "sdiff", "sdiffstore", "select", "setbit", 
     "setrange", "shutdown", "sinter", "sintercard", "sinterstore", "sismember", "slaveof", "slowlog",
     "smembers", "smismember", "smove", "sort", "sort_ro", "spop", "spublish", "srandmember", "srem",
     "sscan", "ssubscribe", "subscribe", "substr", "sunion", "sunionstore", "sunsubscribe", "swapdb", "sync",
-    "time", "touch", "ttl", "unlink", "unsubscribe", "unwatch", "wait", "watch", "xack", "xadd",
+    "time", "touch", "unlink", "unsubscribe", "unwatch", "wait", "watch", "xack", "xadd",
     "xautoclaim", "xclaim", "xdel", "xgroup", "xinfo", "xlen", "xpending", "xrange", "xread", "xreadgroup",
     "xrevrange", "xsetid", "xtrim", "zadd", "zcard", "zcount", "zdiff", "zdiffstore", "zincrby", "zinter",
     "zintercard", "zinterstore", "zlexcount", "zmpop", "zmscore", "zpopmax", "zpopmin", "zrandmember",

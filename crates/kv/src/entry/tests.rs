@@ -15,7 +15,7 @@ fn built(requests: &[(Origin, u64, u64, Vec<u8>)], stamp_ms: u64) -> Bytes {
     for (origin, floor, number, command) in requests {
         builder.push(&Request { origin: *origin, floor: *floor, number: *number, command });
     }
-    builder.finish(stamp_ms)
+    stamped(builder.finish(), stamp_ms)
 }
 
 /// Everything that can be read, however it ends.
@@ -52,7 +52,7 @@ proptest! {
                 builder.push(&Request { origin: *origin, floor: *floor, number: *number, command });
             }
             let length = builder.len();
-            let payload = builder.finish(7);
+            let payload = stamped(builder.finish(), 7);
             prop_assert_eq!(payload.len(), length);
             prop_assert_eq!(payload, built(requests, 7));
         }

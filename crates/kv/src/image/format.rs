@@ -23,6 +23,7 @@ pub(super) const SAME: u8 = 11;
 pub(super) const END: u8 = 12;
 pub(super) const ONCE: u8 = 13;
 pub(super) const SESSION: u8 = 14;
+pub(super) const INNER: u8 = 20;
 
 /// The most bytes of an item without a key, a text or a list: a tag and four numbers.
 pub(super) const SMALL_ITEM_BYTES: usize = 1 + 4 * MAX_VARINT_BYTES;

@@ -6,7 +6,7 @@ use bowline_raft::LogId;
 use bytes::Bytes;
 
 use super::format::{
-    END, ENTRY, HEAD, KEY, LIFE, LONG, ONCE, PART, PIECE, RECORD, RUN, SAME, SESSION, VALUE, VERSION,
+    END, ENTRY, HEAD, INNER, KEY, LIFE, LONG, ONCE, PART, PIECE, RECORD, RUN, SAME, SESSION, VALUE, VERSION,
     read_key_mark, read_slots,
 };
 use super::{BLOCK_BYTES, Image, ImageError};
@@ -75,6 +75,8 @@ struct OpenRecord {
     slots: Slots,
     /// The replies of its array so far, and how many there will be. None if its reply is no array.
     array: Option<(Vec<Reply>, usize)>,
+    /// The same of the array in it that is open.
+    inner: Option<(Vec<Reply>, usize)>,
 }
 
 /// What is wrong with an item.
@@ -169,6 +171,7 @@ impl ImageReader {
             SESSION => self.take_session(reader),
             RECORD => self.take_record(reader),
             PART => self.take_part(reader),
+            INNER => self.take_inner(reader),
             LONG => self.take_long(reader),
             SAME => self.take_same(reader),
             END => self.take_end(reader),
@@ -187,6 +190,7 @@ impl ImageReader {
         }
         self.image.last = LogId::new(reader.varint()?, reader.varint()?);
         self.image.stamp_ms = reader.varint()?;
+        self.image.store.begin_at(self.image.last.index, self.image.stamp_ms);
         self.place = Place::Slots;
         Ok(())
     }
@@ -318,19 +322,13 @@ impl ImageReader {
             Place::Session { id, has_record: false } if number > 0 => Whose::Session(id),
             _ => return Err(Fault::Misplaced("a record")),
         };
-        let array = match parts {
-            None => None,
-            Some(size) => match usize::try_from(size) {
-                Ok(parts) if parts <= MAX_ARGUMENTS => Some((Vec::new(), parts)),
-                _ => {
-                    let limit = MAX_ARGUMENTS;
-                    return Err(DecodeError::TooLarge { what: "array", size, limit }.into());
-                }
-            },
-        };
+        let array = parts.map(empty_array).transpose()?;
         match array {
             Some((replies, 0)) => self.complete(whose, number, slots, Reply::Array(replies)),
-            array => self.place = Place::Parts { whose, record: OpenRecord { number, slots, array } },
+            array => {
+                let record = OpenRecord { number, slots, array, inner: None };
+                self.place = Place::Parts { whose, record };
+            }
         }
         Ok(())
     }
@@ -372,22 +370,31 @@ impl ImageReader {
         self.put_part(Reply::from_text(tag, text.clone())?)
     }
 
-    fn put_part(&mut self, reply: Reply) -> Result<(), Fault> {
-        match std::mem::replace(&mut self.place, Place::Failed) {
-            Place::Parts { whose, record: OpenRecord { number, slots, array: None } } => {
-                self.complete(whose, number, slots, reply);
-            }
-            Place::Parts { whose, mut record } => {
-                let (replies, parts) = record.array.as_mut().expect("the other arm has taken what is none");
-                replies.push(reply);
-                if replies.len() == *parts {
-                    let array = Reply::Array(std::mem::take(replies));
-                    self.complete(whose, record.number, record.slots, array);
-                } else {
-                    self.place = Place::Parts { whose, record };
+    fn take_inner(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let inner = empty_array(reader.varint()?)?;
+        match &mut self.place {
+            Place::Parts { record: OpenRecord { array: Some(_), inner: open @ None, .. }, .. } => {
+                if inner.1 == 0 {
+                    return self.put_part(Reply::Array(inner.0));
                 }
+                *open = Some(inner);
+                Ok(())
             }
-            _ => return Err(Fault::Misplaced("a reply")),
+            _ => Err(Fault::Misplaced("an inner array")),
+        }
+    }
+
+    fn put_part(&mut self, reply: Reply) -> Result<(), Fault> {
+        let Place::Parts { whose, mut record } = std::mem::replace(&mut self.place, Place::Failed) else {
+            return Err(Fault::Misplaced("a reply"));
+        };
+        let mut complete = Some(reply);
+        for open in [&mut record.inner, &mut record.array] {
+            complete = complete.and_then(|reply| push_part(open, reply));
+        }
+        match complete {
+            Some(reply) => self.complete(whose, record.number, record.slots, reply),
+            None => self.place = Place::Parts { whose, record },
         }
         Ok(())
     }
@@ -396,11 +403,29 @@ impl ImageReader {
         let (keys, records) = (reader.varint()?, reader.varint()?);
         let is_next = matches!(self.place, Place::Session { .. });
         let image = &self.image;
-        let has_all = keys == image.store.len() as u64 && records == image.sessions.records() as u64;
+        let has_all = keys == image.store.held() as u64 && records == image.sessions.records() as u64;
         if !is_next || !has_all {
             return Err(Fault::Misplaced("the end"));
         }
         self.place = Place::Nothing;
         Ok(())
     }
+}
+
+/// An array of that many replies, none of which is there yet.
+fn empty_array(size: u64) -> Result<(Vec<Reply>, usize), DecodeError> {
+    match usize::try_from(size) {
+        Ok(parts) if parts <= MAX_ARGUMENTS => Ok((Vec::new(), parts)),
+        _ => Err(DecodeError::TooLarge { what: "array", size, limit: MAX_ARGUMENTS }),
+    }
+}
+
+/// Puts a reply into the array, if one is open; hands back what is complete by that.
+fn push_part(open: &mut Option<(Vec<Reply>, usize)>, reply: Reply) -> Option<Reply> {
+    let Some((replies, parts)) = open else { return Some(reply) };
+    replies.push(reply);
+    if replies.len() < *parts {
+        return None;
+    }
+    open.take().map(|(replies, _)| Reply::Array(replies))
 }

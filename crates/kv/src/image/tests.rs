@@ -10,6 +10,7 @@ use crate::session::once::{Limits, OnceTable};
 use crate::session::{Origin, Verdict};
 use crate::slot::{Slots, slot_of};
 use crate::store::{KeyMark, SlotMark};
+mod nested;
 
 mod hostile;
 

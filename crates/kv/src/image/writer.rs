@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::format::{
-    END, HEAD, KEY, LIFE, LONG, MAX_INLINE_TEXT_BYTES, ONCE, PART, PIECE_OVERHEAD_BYTES, RECORD, SAME,
+    END, HEAD, INNER, KEY, LIFE, LONG, MAX_INLINE_TEXT_BYTES, ONCE, PART, PIECE_OVERHEAD_BYTES, RECORD, SAME,
     SESSION, SMALL_ITEM_BYTES, VALUE, VERSION, entry_bytes, put_entry, put_key_mark, put_piece, put_run,
     put_slots, slots_bytes,
 };
@@ -47,9 +47,16 @@ enum Place {
     /// A record, if there is one.
     Record(RecordPlace),
     /// A part of its reply.
-    Part(RecordPlace, usize),
+    Part(RecordPlace, PartPlace),
     End,
     Nothing,
+}
+
+#[derive(Clone, Copy, Default)]
+struct PartPlace {
+    part: usize,
+    /// If the part is an array: how many items of it have been written, the one that says so included.
+    inner: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -133,7 +140,7 @@ impl ImageWriter {
             Place::Once => self.put_once(block),
             Place::Session(id) => self.put_session(block, id),
             Place::Record(place) => self.put_record(block, place),
-            Place::Part(place, part) => self.put_part(block, place, part),
+            Place::Part(place, at) => self.put_part(block, place, at),
             Place::End => self.put_end(block),
             Place::Nothing => Put::Done,
         }
@@ -237,14 +244,14 @@ impl ImageWriter {
             put_varint(out, shape);
         });
         if matches!(put, Put::Done) {
-            self.place = Place::Part(place, 0);
+            self.place = Place::Part(place, PartPlace::default());
         }
         put
     }
 
-    fn put_part(&mut self, block: &mut Block, place: RecordPlace, part: usize) -> Put {
+    fn put_part(&mut self, block: &mut Block, place: RecordPlace, at: PartPlace) -> Put {
         let (_, reply, _) = self.image.sessions.record(place).expect("it was there a moment ago");
-        let next = Place::Part(place, part + 1);
+        let PartPlace { part, inner } = at;
         let Some(reply) = parts(reply).get(part) else {
             self.place = match place {
                 RecordPlace::Life { node, at } => Place::Record(RecordPlace::Life { node, at: at + 1 }),
@@ -252,6 +259,25 @@ impl ImageWriter {
             };
             return Put::Done;
         };
+        let is_over = match reply {
+            Reply::Array(replies) => inner == replies.len(),
+            _ => true,
+        };
+        let next = if is_over { (part + 1, 0) } else { (part, inner + 1) };
+        let next = Place::Part(place, PartPlace { part: next.0, inner: next.1 });
+        let flat = match reply {
+            Reply::Array(replies) if inner == 0 => {
+                let count = replies.len() as u64;
+                return self.put_small(block, next, INNER, &[count]);
+            }
+            Reply::Array(replies) => replies[inner - 1].clone(),
+            flat => flat.clone(),
+        };
+        self.put_flat(block, next, &flat)
+    }
+
+    /// Puts a reply that is no array, and goes on to `next`.
+    fn put_flat(&mut self, block: &mut Block, next: Place, reply: &Reply) -> Put {
         let Some((tag, text)) = reply.text().filter(|(_, text)| text.len() > MAX_INLINE_TEXT_BYTES) else {
             let mut encoded = Vec::new();
             reply.encode(&mut encoded);
@@ -275,7 +301,7 @@ impl ImageWriter {
     }
 
     fn put_end(&mut self, block: &mut Block) -> Put {
-        let (keys, records) = (self.image.store.len() as u64, self.image.sessions.records() as u64);
+        let (keys, records) = (self.image.store.held() as u64, self.image.sessions.records() as u64);
         self.put_small(block, Place::Nothing, END, &[keys, records])
     }
 }

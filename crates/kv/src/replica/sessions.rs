@@ -69,18 +69,20 @@ impl Replica {
         }
     }
 
-    /// Answers a command that does not write, from the state as it is.
-    pub(super) fn look_up(&self, command: &Command<'_>) -> Reply {
+    /// Answers a command that does not write, from the state as it is, at `clock_ms`; see [`Store::read`].
+    ///
+    /// [`Store::read`]: crate::Store::read
+    pub(super) fn look_up(&self, command: &Command<'_>, clock_ms: u64) -> Reply {
         match command {
             Command::Session(SessionCommand::Run { session, number, command }) => {
                 match self.sessions.once.judge(*session, *number) {
-                    Judgement::Fresh => self.store.read(command),
+                    Judgement::Fresh => self.store.read(command, clock_ms),
                     Judgement::Done(reply) => reply.clone(),
                     Judgement::Stale(last) => stale(*session, *number, last),
                     Judgement::NoSession => no_session(*session),
                 }
             }
-            command => self.store.read(command),
+            command => self.store.read(command, clock_ms),
         }
     }
 }

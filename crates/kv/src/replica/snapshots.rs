@@ -65,6 +65,7 @@ impl Replica {
         self.sessions = sessions;
         self.applied = last;
         self.applied_stamp_ms = stamp_ms;
+        self.clocks.applied(stamp_ms);
         self.node.applied(last.index);
         for (number, reply) in self.sessions.done_by(self.origin) {
             self.contact.answered(Path::Log, number, Outcome::Done(reply.clone()));

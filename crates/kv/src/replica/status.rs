@@ -31,6 +31,8 @@ pub struct Status {
     pub log_limit_bytes: u64,
     /// Keys in the store.
     pub keys: u64,
+    /// Those among them that expire at some time.
+    pub expiring_keys: u64,
     /// What keys and values take, in bytes, about.
     pub store_bytes: u64,
     /// Completion records held, of nodes and of clients' sessions.
@@ -67,6 +69,7 @@ impl Replica {
             log_bytes: self.node.log_bytes(),
             log_limit_bytes: self.node.config().max_log_bytes,
             keys: self.store.len() as u64,
+            expiring_keys: self.store.expiring() as u64,
             store_bytes: self.store.memory_bytes() as u64,
             records: self.sessions.records() as u64,
             records_bytes: self.sessions.memory_bytes() as u64,

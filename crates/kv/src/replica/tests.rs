@@ -20,7 +20,7 @@ fn list_after(log: &[Append]) -> Reply {
         let origin = Origin { node: 2, life: append.life };
         let mut builder = Builder::default();
         builder.push(&Request { origin, floor: append.floor, number: append.number, command: &command });
-        Entry { id: LogId::new(1, index), kind: EntryKind::Command, payload: builder.finish(0) }
+        Entry { id: LogId::new(1, index), kind: EntryKind::Command, payload: builder.finish() }
     });
     let config = ReplicaConfig {
         raft: Config::new(own, vec![own], 1),

@@ -40,6 +40,16 @@ impl Store {
         SlotMark { deleted: self.slots[slot].deleted, epoch: self.slots[slot].epoch }
     }
 
+    /// How many keys are held, those whose time is over among them.
+    pub(crate) fn held(&self) -> usize {
+        self.keys
+    }
+
+    /// The log has got to this index and time, by what an image says.
+    pub(crate) fn begin_at(&mut self, index: Index, now_ms: u64) {
+        (self.index, self.now_ms) = (index, now_ms);
+    }
+
     /// Into how many shards the slot is cut.
     pub(crate) fn shards(&self, slot: usize) -> usize {
         self.slots[slot].shards()
@@ -77,6 +87,7 @@ impl Store {
         if is_new {
             self.keys += 1;
             self.memory_bytes += weight;
+            self.note_expiry(key, None, mark.expires_ms);
         }
         is_new
     }
@@ -84,6 +95,9 @@ impl Store {
     /// Takes over everything from `other`. What was here before is [freed](Store::collect_garbage) in slices.
     pub(crate) fn replace(&mut self, other: Self) {
         let old = std::mem::replace(self, other);
+        self.index_expiries();
+        self.old_expiries.extend(old.old_expiries);
+        self.old_expiries.push(old.expiries);
         let filled = old.slots.into_iter().filter(|slot| slot.len() > 0);
         self.garbage.extend(old.garbage);
         self.garbage.extend(filled);

@@ -1,5 +1,6 @@
 //! A key as the store keeps it.
 
+use std::cmp::Ordering;
 use std::ops::Deref;
 
 /// How many bytes a key may have to be kept in place. What fits beside the length in the room of three
@@ -35,6 +36,27 @@ impl Deref for Key {
             Self::Short { length, bytes } => &bytes[..usize::from(*length)],
             Self::Long(bytes) => bytes,
         }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By their bytes: the same order on every replica.
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Value {
     pub(super) data: Bytes,
     /// The index of the entry that changed it last.
     pub(super) changed: Index,
-    /// When it is no longer there, in the log's time. `None`: never, which is all that this version makes.
+    /// When it is no longer there, in the log's time. `None`: never.
     pub(super) expires_ms: Option<u64>,
 }
 

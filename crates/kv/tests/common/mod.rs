@@ -28,6 +28,8 @@ pub(crate) struct World {
     pub(crate) lose_replies: bool,
     /// Nodes to and from which nothing arrives.
     pub cut_off: Vec<u64>,
+    /// By how many milliseconds a node's wall clock is wrong.
+    pub(crate) clock_errors: BTreeMap<u64, i64>,
     tokens: u64,
     now: Duration,
 }
@@ -49,6 +51,7 @@ impl World {
             served: BTreeMap::new(),
             lose_replies: false,
             cut_off: Vec::new(),
+            clock_errors: BTreeMap::new(),
             tokens: 0,
             now: Duration::ZERO,
         };
@@ -82,10 +85,14 @@ impl World {
 
     /// Submits a command as a client's words, and hands back its token.
     pub(crate) fn submit(&mut self, node: u64, client: u64, words: &str) -> u64 {
-        self.tokens += 1;
         let args: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
-        let command = Command::parse(&args).expect("a valid command");
-        self.replicas.get_mut(&node).expect("a node").submit(ClientId(client), self.tokens, &command);
+        self.submit_command(node, client, &Command::parse(&args).expect("a valid command"))
+    }
+
+    /// Submits a command, and hands back its token.
+    pub(crate) fn submit_command(&mut self, node: u64, client: u64, command: &Command<'_>) -> u64 {
+        self.tokens += 1;
+        self.replicas.get_mut(&node).expect("a node").submit(ClientId(client), self.tokens, command);
         self.tokens
     }
 
@@ -108,6 +115,11 @@ impl World {
         self.answers.get(&node).is_some_and(|answers| answers.iter().any(|a| a.token == token))
     }
 
+    /// What a right clock shows.
+    pub(crate) fn true_ms(&self) -> u64 {
+        1_000_000_000 + u64::try_from(self.now.as_millis()).expect("a short while")
+    }
+
     /// Nothing runs for so long.
     pub(crate) fn freeze(&mut self, time: Duration) {
         self.now += time;
@@ -117,11 +129,11 @@ impl World {
         let end = self.now + time;
         while self.now < end {
             self.now += Duration::from_millis(5);
-            let now = Time {
-                monotonic: self.now,
-                unix_ms: 1_000_000 + u64::try_from(self.now.as_millis()).expect("a short while"),
-            };
-            self.replicas.values_mut().for_each(|replica| replica.tick(now));
+            let (monotonic, true_ms) = (self.now, self.true_ms());
+            for (id, replica) in &mut self.replicas {
+                let error = self.clock_errors.get(id).copied().unwrap_or(0);
+                replica.tick(Time { monotonic, unix_ms: true_ms.saturating_add_signed(error) });
+            }
             self.settle();
         }
     }

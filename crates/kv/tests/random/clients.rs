@@ -11,6 +11,7 @@ use bowline_kv::{Answer, ClientId, Command, Reply};
 use rand::RngExt;
 
 use crate::cluster::{COMMAND_TIMEOUT, Cluster, Event, MS};
+use crate::expiry::check_timed;
 use crate::history::{Action, Fate, Operation, check_client, check_counters, number, values};
 use crate::tally::Tally;
 
@@ -119,6 +120,7 @@ impl Clients {
             }
         }
         operation.reply = Some(reply);
+        operation.answered = Some(now);
         told
     }
 
@@ -137,7 +139,10 @@ impl Clients {
     }
 
     /// All histories against what the store holds at the end, as each of the examiners sees it.
-    pub(crate) fn check_histories(&self, examiners: &[usize]) {
+    pub(crate) fn check_histories(&self, examiners: &[usize], log_may_fill: bool, tally: &mut Tally) {
+        for client in &self.all {
+            check_timed(&client.operations, log_may_fill, tally);
+        }
         for &examiner in examiners {
             let mut last: BTreeMap<String, Reply> = BTreeMap::new();
             for operation in &self.all[examiner].operations {
@@ -171,6 +176,11 @@ impl Clients {
             }
         }
     }
+}
+
+fn parse(words: &[String]) -> Command<'_> {
+    let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+    Command::parse(&words).expect("a valid command")
 }
 
 fn at(client: &Client) -> usize {
@@ -241,8 +251,11 @@ impl Cluster {
         if self.rng.random_range(0..10) < client.writes {
             match self.rng.random_range(0..10) {
                 0..3 => Action::Set(next),
-                3 if self.rng.random_bool(0.5) => Action::Come(next),
-                3 => Action::Go,
+                3 => match self.rng.random_range(0..4) {
+                    0 => Action::Come(next),
+                    1 => Action::Go,
+                    _ => Action::SetFor(next, self.rng.random_range(20..2500)),
+                },
                 4..7 => Action::Append(next),
                 7..8 => Action::SetBoth(next),
                 _ => Action::Increment(self.rng.random_range(0..COUNTERS)),
@@ -253,7 +266,8 @@ impl Cluster {
                 2..4 => Action::List,
                 4..5 => Action::Exists,
                 5..6 => Action::GetBoth,
-                6..8 => Action::ReadOf(self.rng.random_range(0..others)),
+                6..7 => Action::GetTimed,
+                7..8 => Action::ReadOf(self.rng.random_range(0..others)),
                 _ => Action::ReadCounters,
             }
         }
@@ -263,9 +277,16 @@ impl Cluster {
         let clients = &mut self.clients;
         let client = &mut clients.all[at];
         let token = client.operations.len() as u64;
-        let words = action.words(client.number);
-        let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
-        let command = Command::parse(&words).expect("a valid command");
+        let in_transaction = action.transaction(client.number).filter(|_| token.is_multiple_of(2));
+        self.tally.transactions += u64::from(in_transaction.is_some());
+        let is_transaction = in_transaction.is_some();
+        let lines = in_transaction.unwrap_or_else(|| vec![action.words(client.number)]);
+        let mut commands: Vec<_> = lines.iter().map(|words| parse(words)).collect();
+        let command = if is_transaction {
+            Command::Exec { conditions: Vec::new(), commands }
+        } else {
+            commands.pop().expect("there is one")
+        };
         let floors = command.keys().map(|key| {
             let key = String::from_utf8_lossy(key).into_owned();
             let known = clients.known.get(&key).copied().unwrap_or(0);
@@ -274,7 +295,14 @@ impl Cluster {
         let floors = floors.collect();
         let member = self.members.get_mut(&client.node).expect("a member");
         let (submitted, stood_still) = (self.now, member.stood_still);
-        client.operations.push(Operation { action, submitted, stood_still, floors, reply: None });
+        client.operations.push(Operation {
+            action,
+            submitted,
+            stood_still,
+            floors,
+            reply: None,
+            answered: None,
+        });
         client.outstanding += 1;
         let (now, most) = clients.in_flight.entry(client.node).or_default();
         *now += 1;

@@ -11,6 +11,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::clients::Clients;
 use crate::disk::Disk;
+use crate::expiry::WallClock;
 use crate::nemesis::{Plan, Weather};
 use crate::streams::{StreamId, Streams};
 use crate::tally::Tally;
@@ -74,7 +75,7 @@ pub(crate) enum Event {
     Snapshot {
         node: u64,
         life: u64,
-        image: Image,
+        image: Box<Image>,
     },
     /// The image of a snapshot that was sent here is ready.
     Restore {
@@ -137,8 +138,7 @@ pub(crate) struct Member {
     is_rung: bool,
     /// Whether a snapshot is being written.
     pub(crate) is_writing_snapshot: bool,
-    /// The wall clock is off by that much, in milliseconds.
-    pub(crate) unix_offset_ms: u64,
+    pub(crate) clock: WallClock,
     pub(crate) digested: Index,
 }
 
@@ -179,7 +179,7 @@ impl Cluster {
                 persisted: 0,
                 is_rung: false,
                 is_writing_snapshot: false,
-                unix_offset_ms: 0,
+                clock: WallClock::right(),
                 digested: 0,
             };
             (id, member)
@@ -250,7 +250,7 @@ impl Cluster {
         let examiners: Vec<usize> = self.ids().into_iter().map(|id| self.examine(id)).collect();
         self.run_until(SUFFERING + RECOVERY + SECOND);
         self.clients.check_all_answered();
-        self.clients.check_histories(&examiners);
+        self.clients.check_histories(&examiners, self.plan.log_may_fill(), &mut self.tally);
         self.run_until(SUFFERING + RECOVERY + 2 * SECOND);
         let mut states = BTreeSet::new();
         for member in self.members.values() {
@@ -318,7 +318,7 @@ impl Cluster {
                 replica.message(NodeId(from), message).expect("a correct peer is never rejected");
                 self.ring(to);
             }
-            Event::Snapshot { node, life, image } => self.finish_snapshot(node, life, image),
+            Event::Snapshot { node, life, image } => self.finish_snapshot(node, life, *image),
             Event::Restore { node, life, restore } => self.restore(node, life, &restore),
             Event::Failed { from, life, to, round } => self.snapshot_failed(from, life, to, round),
             Event::Forward { stream } => self.deliver_forward(stream),
@@ -344,7 +344,7 @@ impl Cluster {
         if member.persisted > 0 {
             replica.persisted(member.persisted);
         }
-        let unix_ms = 1_000_000 + now / MS + member.unix_offset_ms;
+        let unix_ms = member.clock.reads_ms(now);
         replica.tick(Time { monotonic: Duration::from_micros(now), unix_ms });
         let output = replica.ready();
         if replica.status().role == RoleKind::Leader {
@@ -443,7 +443,7 @@ impl Cluster {
         let (hard_state, entries) = (member.disk.hard_state, member.disk.recover());
         let image = self.image_on_disk(id);
         let mut replica = Replica::new(config, hard_state, image, entries);
-        let unix_ms = 1_000_000;
+        let unix_ms = self.members[&id].clock.reads_ms(self.now);
         replica.tick(Time { monotonic: Duration::from_micros(self.now), unix_ms });
         let member = self.member(id);
         member.replica = Some(replica);

@@ -24,6 +24,9 @@ pub(crate) enum Action {
     List,
     Exists,
     GetBoth,
+    /// Its `e`, for so many milliseconds.
+    SetFor(u64, u64),
+    GetTimed,
     /// The `k` of any client.
     ReadOf(u64),
     ReadCounters,
@@ -41,6 +44,8 @@ pub(crate) struct Operation {
     /// What was known of its keys then.
     pub(crate) floors: BTreeMap<String, u64>,
     pub(crate) reply: Option<Reply>,
+    /// When, in microseconds.
+    pub(crate) answered: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +77,17 @@ impl Operation {
 }
 
 impl Action {
+    /// The commands of the transaction that does the same, for what can be one.
+    pub(crate) fn transaction(&self, client: u64) -> Option<Vec<Vec<String>>> {
+        let texts = match self {
+            Self::SetBoth(n) => vec![format!("SET p{client} {n}"), format!("SET q{client} {n}")],
+            Self::GetBoth => vec![format!("GET p{client}"), format!("GET q{client}")],
+            Self::Increment(counter) => vec![format!("INCR c{counter}")],
+            _ => return None,
+        };
+        Some(texts.iter().map(|text| text.split(' ').map(str::to_owned).collect()).collect())
+    }
+
     /// The command as a client says it.
     pub(crate) fn words(&self, client: u64) -> Vec<String> {
         let text = match self {
@@ -85,6 +101,8 @@ impl Action {
             Self::List => format!("GET l{client}"),
             Self::Exists => format!("EXISTS k{client}"),
             Self::GetBoth => format!("MGET p{client} q{client}"),
+            Self::SetFor(n, ms) => format!("SET e{client} {n} PX {ms}"),
+            Self::GetTimed => format!("GET e{client}"),
             Self::ReadOf(other) => format!("GET k{other}"),
             Self::ReadCounters => {
                 (0..COUNTERS).fold("MGET".to_owned(), |text, counter| format!("{text} c{counter}"))
@@ -99,9 +117,10 @@ fn element(n: u64) -> String {
     format!("{n:0width$},", width = ELEMENT_BYTES - 1)
 }
 
-/// A value that is a number; none is 0.
+/// A value that is a number, or that of a transaction's only command; none is 0.
 pub(crate) fn number(reply: &Reply) -> u64 {
     match reply {
+        Reply::Array(replies) if replies.len() == 1 => number(&replies[0]),
         Reply::Nil => 0,
         Reply::Int(n) => u64::try_from(*n).expect("not negative"),
         Reply::Bulk(text) => std::str::from_utf8(text).expect("text").parse().expect("a number"),
@@ -133,7 +152,8 @@ pub(crate) fn values(action: &Action, reply: &Reply, client: u64) -> Vec<(String
         Action::Increment(counter) => vec![(format!("c{counter}"), number(reply))],
         Action::Get => vec![(format!("k{client}"), number(reply))],
         Action::List => vec![(format!("l{client}"), list(reply).len() as u64)],
-        Action::Exists | Action::Come(_) | Action::Go => Vec::new(),
+        // What is there for a while does not only grow.
+        Action::Exists | Action::Come(_) | Action::Go | Action::SetFor(..) | Action::GetTimed => Vec::new(),
         Action::GetBoth => {
             let shown = numbers(reply);
             vec![(format!("p{client}"), shown[0]), (format!("q{client}"), shown[1])]
@@ -297,7 +317,7 @@ pub(crate) fn check_client(client: &Client, last: &BTreeMap<String, Reply>) {
                     grows(n, counters.entry(counter).or_default(), &context);
                 }
             }
-            (_, None) | (Action::Examine(_), _) => {}
+            (_, None) | (Action::Examine(_) | Action::SetFor(..) | Action::GetTimed, _) => {}
         }
     }
     let name = client.number;

@@ -13,6 +13,8 @@
 //! | a connection's commands take effect in its order, once, and errors tell the truth | [`history`] |
 //! | no read is older than what anybody knew when it was asked | [`history`] |
 //! | replicas that have applied as much hold the same, by entries or by snapshots | [`cluster`], [`snapshots`] |
+//! | keys expire at their time, by the right clocks, and stay away | [`expiry`] |
+//! | transactions are seen whole, and happen once | [`history`] |
 //! | completion records are as many as commands in flight, and no more | [`cluster`] |
 //! | once the faults end, all is answered and the replicas are equal | [`cluster`] |
 //!
@@ -22,6 +24,7 @@
 mod clients;
 mod cluster;
 mod disk;
+mod expiry;
 mod history;
 mod nemesis;
 mod network;

@@ -64,7 +64,7 @@ impl Plan {
             weight(20, Fault::BreakStream),
             weight(8, Fault::BreakAllOfOne),
             weight(6, Fault::ClientGone),
-            weight(3, Fault::WallClock),
+            weight(8, Fault::WallClock),
             (3, Fault::Weather),
         ];
         let mut one_of = |rare, usual, chance| if rng.random_bool(chance) { rare } else { usual };
@@ -169,9 +169,7 @@ impl Cluster {
                 }
             }
             Fault::ClientGone => self.client_leaves(node),
-            Fault::WallClock => {
-                self.member(node).unix_offset_ms = self.rng.random_range(0..100_000);
-            }
+            Fault::WallClock => self.spoil_clock(),
             Fault::Weather => self.weather = Weather::draw(&self.plan, &mut self.rng),
         }
     }

@@ -23,7 +23,7 @@ impl Cluster {
         assert_eq!(image.last().index, status.last_applied);
         self.check_digest(id, status.last_applied, digest);
         let takes = self.rng.random_range(MS..300 * MS);
-        self.push(takes, Event::Snapshot { node: id, life, image });
+        self.push(takes, Event::Snapshot { node: id, life, image: Box::new(image) });
     }
 
     pub(crate) fn finish_snapshot(&mut self, id: u64, life: u64, image: Image) {

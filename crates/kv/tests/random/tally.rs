@@ -41,6 +41,11 @@ tally! {
     /// Arrived after their sender had begun another life.
     frames_of_earlier_lives,
     clients_gone,
+    clocks_spoiled,
+    /// Keys that had expired when they were read, and keys that had not.
+    seen_gone,
+    seen_in_time,
+    transactions,
     commands,
     answered,
     uncertain,

@@ -24,7 +24,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::message::{AppendReply, Body, Conflict, Envelope, Message, Outcome};
+use crate::message::{Body, Conflict, Envelope, Message, Outcome};
 use crate::node::Node;
 use crate::ready::RoleKind;
 use crate::types::{Index, NodeId, Term};
@@ -202,7 +202,9 @@ impl Calls {
                 Body::VoteReply { granted: true } => self.answer_granted(to, &message),
                 Body::VoteReply { granted: false } => self.answer_refused_vote(node, to, message),
                 Body::AppendReply(reply) => match reply.outcome {
-                    Outcome::Accepted { matched } => self.accepted(to, message.term, reply.round, matched),
+                    Outcome::Accepted { matched } => {
+                        self.accepted(node, to, message.term, reply.round, matched);
+                    }
                     Outcome::Refused(_) => self.answer_refused_append(to, reply.round, message.clone()),
                 },
             }
@@ -263,7 +265,7 @@ impl Calls {
 
     /// The node has the leader's log up to `matched` on disk: the echo of one request, and the
     /// acknowledgement of all that were accepted in this term.
-    fn accepted(&mut self, leader: NodeId, term: Term, echoed: u64, durable: Index) {
+    fn accepted(&mut self, node: &Node, leader: NodeId, term: Term, echoed: u64, durable: Index) {
         let mut waiting = Vec::with_capacity(self.open.len());
         for mut open in self.open.drain(..) {
             if let Asks::Append { round, covers, matched } = &mut open.asks
@@ -274,7 +276,8 @@ impl Calls {
                 let known = durable.max(matched.unwrap_or(0));
                 *matched = Some(known);
                 if known >= *covers {
-                    let reply = Message { term, body: echo(*round, known) };
+                    let body = node.append_reply(*round, Outcome::Accepted { matched: known });
+                    let reply = Message { term, body };
                     self.effects.push(CallEffect::Reply { call: open.call, to: leader, reply });
                     continue;
                 }
@@ -343,12 +346,14 @@ impl Open {
         let body = match self.asks {
             Asks::Nothing | Asks::PreVote => Body::PreVoteReply { granted: false },
             Asks::Vote => Body::VoteReply { granted: false },
-            Asks::Append { round, matched: Some(matched), .. } if self.term == term => echo(round, matched),
+            Asks::Append { round, matched: Some(matched), .. } if self.term == term => {
+                node.append_reply(round, Outcome::Accepted { matched })
+            }
             // Round 0 was never sent: it can be taken for nothing but what it says of the term.
             Asks::Append { .. } => {
                 let last_index = node.last_log_id().index;
                 let conflict = Conflict { term: None, first_index: 0, last_index };
-                Body::AppendReply(AppendReply { round: 0, outcome: Outcome::Refused(conflict) })
+                node.append_reply(0, Outcome::Refused(conflict))
             }
         };
         Message { term, body }
@@ -366,8 +371,4 @@ impl Open {
             Asks::Append { .. } => MAX_OPEN_APPENDS,
         }
     }
-}
-
-fn echo(round: u64, matched: Index) -> Body {
-    Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } })
 }

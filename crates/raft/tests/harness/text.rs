@@ -47,10 +47,10 @@ pub(crate) fn message(message: &Message) -> String {
             let data = String::from_utf8_lossy(&i.data);
             format!("InstallSnapshot term={term} round={} last={} data={data:?}", i.round, i.last)
         }
-        Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } }) => {
+        Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched }, .. }) => {
             format!("AppendReply term={term} round={round} matched={matched}")
         }
-        Body::AppendReply(AppendReply { round, outcome: Outcome::Refused(c) }) => {
+        Body::AppendReply(AppendReply { round, outcome: Outcome::Refused(c), .. }) => {
             let there = match c.term {
                 Some(conflicting) => format!("conflict={}@{conflicting}", c.first_index),
                 None => "too short".to_owned(),
@@ -179,14 +179,16 @@ pub(crate) fn parse_message(args: &mut ArgumentConsumer<'_>) -> Result<Message> 
             Body::AppendEntries(AppendEntries { round, prev, entries: listed, commit })
         }
         "InstallSnapshot" => Body::InstallSnapshot(InstallSnapshot { round, last, data }),
-        "Accepted" => Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched } }),
+        "Accepted" => {
+            Body::AppendReply(AppendReply { round, outcome: Outcome::Accepted { matched }, clock_ms: 0 })
+        }
         "Refused" => {
             let conflict = Conflict {
                 term: conflict.map(|c| c.term),
                 first_index: conflict.map_or(0, |c| c.index),
                 last_index,
             };
-            Body::AppendReply(AppendReply { round, outcome: Outcome::Refused(conflict) })
+            Body::AppendReply(AppendReply { round, outcome: Outcome::Refused(conflict), clock_ms: 0 })
         }
         other => return Err(format!("no message is called '{other}'").into()),
     };

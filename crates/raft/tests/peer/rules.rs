@@ -33,14 +33,14 @@ pub(crate) fn append(term: Term, round: u64, prev: LogId, terms: &[Term]) -> Mes
 }
 
 fn accepted(term: Term, round: u64, matched: Index) -> Message {
-    let reply = AppendReply { round, outcome: Outcome::Accepted { matched } };
+    let reply = AppendReply { round, outcome: Outcome::Accepted { matched }, clock_ms: 0 };
     Message { term, body: Body::AppendReply(reply) }
 }
 
 /// A refusal that answers no round, and so can be taken for nothing but its term.
 fn refused(term: Term, last_index: Index) -> Message {
     let conflict = Conflict { term: None, first_index: 0, last_index };
-    let reply = AppendReply { round: 0, outcome: Outcome::Refused(conflict) };
+    let reply = AppendReply { round: 0, outcome: Outcome::Refused(conflict), clock_ms: 0 };
     Message { term, body: Body::AppendReply(reply) }
 }
 
@@ -153,7 +153,7 @@ fn an_append_gets_one_reply_with_its_round_and_all_that_it_covers() {
     // And what is refused too.
     peer.request(0, 9, append(1, 7, LogId::new(1, 3), &[]));
     let conflict = Conflict { term: None, first_index: 0, last_index: 2 };
-    let reply = AppendReply { round: 7, outcome: Outcome::Refused(conflict) };
+    let reply = AppendReply { round: 7, outcome: Outcome::Refused(conflict), clock_ms: 0 };
     let reply = Message { term: 1, body: Body::AppendReply(reply) };
     assert_eq!(effects(&mut peer), (vec![(9, 0, reply)], None));
 }
@@ -409,7 +409,7 @@ fn a_round_of_one_term_is_no_answer_to_that_of_another() {
     peer.request(0, 9, append(1, 6, LogId::ZERO, &[2]));
     peer.request(0, 10, append(2, 6, LogId::new(2, 3), &[]));
     let conflict = Conflict { term: None, first_index: 0, last_index: 0 };
-    let reply = AppendReply { round: 6, outcome: Outcome::Refused(conflict) };
+    let reply = AppendReply { round: 6, outcome: Outcome::Refused(conflict), clock_ms: 0 };
     let reply = Message { term: 2, body: Body::AppendReply(reply) };
     assert_eq!(effects(&mut peer).0, [(10, 0, reply), (9, 0, refused(2, 0))]);
 }

@@ -80,8 +80,8 @@ impl Connection {
         let label = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let seconds_since = |then_us: u64| now_us.saturating_sub(then_us) / 1_000_000;
         format!(
-            "id={id} addr={peer} laddr={local} name={name} age={age} idle={idle} flags=N db=0 sub=0 psub=0 \
-             ssub=0 multi=-1 cmd={cmd} user=default redir=-1 resp={resp} lib-name={library} \
+            "id={id} addr={peer} laddr={local} name={name} age={age} idle={idle} flags={flags} db=0 sub=0 psub=0 \
+             ssub=0 multi={queued} cmd={cmd} user=default redir=-1 resp={resp} lib-name={library} \
              lib-ver={library_version} tot-cmds={commands}\n",
             id = self.id,
             peer = self.peer,
@@ -89,6 +89,8 @@ impl Connection {
             name = label(&self.name),
             age = seconds_since(self.created_us),
             idle = seconds_since(self.last_us),
+            flags = if self.transaction.is_open() { 'x' } else { 'N' },
+            queued = self.transaction.queued(),
             cmd = self.last_command.shown(),
             resp = self.protocol.number(),
             library = label(&self.library),

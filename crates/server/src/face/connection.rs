@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 
+use bowline_kv::Reply;
+
 use super::client::{self, ClientFilter};
 use super::table::{self, Call, Found};
+use super::transaction::{self, Part, Transaction};
 use super::{NodeInfo, REDIS_VERSION, Sections, command, config, quoted, syntax_error, wrong_arity};
 use crate::resp::{Protocol, Value, canonical_integer};
 
@@ -14,6 +17,11 @@ pub enum Action {
     Reply(Value),
     /// A command for the store.
     Data,
+    /// An encoded command for the store. Its answer is sent as [`Connection::exec_value`] says.
+    Exec(Vec<u8>),
+    /// An encoded command for the store. Nothing more is taken until its answer was given to
+    /// [`Connection::answered`], which says what to send.
+    Await(Vec<u8>),
     /// Answer with these sections of [`info::render`](super::info::render).
     Info(Sections),
     /// Answer with those connections that the filter keeps, a line each.
@@ -52,6 +60,7 @@ pub struct Connection {
     pub(super) library_version: Vec<u8>,
     pub(super) commands: u64,
     pub(super) last_command: CommandName,
+    pub(super) transaction: Transaction,
 }
 
 /// The name of the last command as the client sent it, as far as it fits: looking up who knows it would
@@ -96,6 +105,7 @@ impl Connection {
             library_version: Vec::new(),
             commands: 0,
             last_command: CommandName::default(),
+            transaction: Transaction::default(),
         }
     }
 
@@ -127,13 +137,64 @@ impl Connection {
         match table::find(args) {
             Found::Call(call, name) => {
                 self.last_command = CommandName::new(name.as_bytes());
-                self.call(call, args, node, now_us)
+                if self.transaction.is_open() { self.queue(call, args) } else { None }
+                    .unwrap_or_else(|| self.call(call, args, node, now_us))
             }
-            Found::Refused(error) => Action::Reply(error),
+            Found::Refused(error) if table::is("exec", args[0]) => {
+                Action::Reply(self.transaction.refuse_exec(error))
+            }
+            Found::Refused(error) => {
+                self.transaction.break_off();
+                Action::Reply(error)
+            }
             // What a browser sends first, when a page that it shows aims it at this port.
             Found::Nothing if is_http(args[0]) => Action::Drop,
+            Found::Nothing if self.transaction.is_open() => Action::Reply(self.transaction.queue_data(args)),
             Found::Nothing => Action::Data,
         }
+    }
+
+    /// Queues a command about the connection, unless it is one of those that do not wait for EXEC.
+    fn queue(&mut self, call: Call, args: &[&[u8]]) -> Option<Action> {
+        match call {
+            Call::Multi | Call::Exec | Call::Discard | Call::Watch | Call::Quit | Call::Reset => None,
+            // Parts of one answer cannot be in two protocols, nor can one come later than the others.
+            Call::Hello | Call::DebugDigest => {
+                self.transaction.break_off();
+                Some(transaction::not_allowed().into())
+            }
+            _ => Some(self.transaction.queue_own(args).into()),
+        }
+    }
+
+    /// What to send as the answer to [`Action::Exec`].
+    pub fn exec_value(reply: Reply) -> Value {
+        transaction::exec_value(reply)
+    }
+
+    /// The store's answer to [`Action::Await`] is there: hands back what to send. Commands about the
+    /// connection that were queued are carried out now; `value_of` says what their actions answer.
+    pub fn answered(
+        &mut self,
+        reply: Reply,
+        node: &NodeInfo,
+        now_us: u64,
+        mut value_of: impl FnMut(&Self, Action) -> Value,
+    ) -> Value {
+        let parts = match self.transaction.answered(reply) {
+            Ok(parts) => parts,
+            Err(value) => return value,
+        };
+        let values = parts.into_iter().map(|part| match part {
+            Part::Done(value) => value,
+            Part::Own(args) => {
+                let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+                let Found::Call(call, _) = table::find(&args) else { unreachable!("it was known before") };
+                let action = self.call(call, &args, node, now_us);
+                value_of(self, action)
+            }
+        });
+        Value::Array(values.collect())
     }
 
     fn call(&mut self, call: Call, args: &[&[u8]], node: &NodeInfo, now_us: u64) -> Action {
@@ -146,10 +207,16 @@ impl Connection {
             Call::Reset => {
                 self.protocol = Protocol::Resp2;
                 self.name.clear();
+                self.transaction = Transaction::default();
                 Value::simple("RESET").into()
             }
             Call::Select => select(args[1]).into(),
             Call::Time => time(now_us).into(),
+            Call::Multi => self.transaction.multi().into(),
+            Call::Exec => self.transaction.exec(),
+            Call::Discard => self.transaction.discard().into(),
+            Call::Watch => self.transaction.watch(&args[1..]),
+            Call::Unwatch => self.transaction.unwatch().into(),
             Call::Info => Action::Info(Sections::parse(&args[1..])),
             Call::BgSave => bgsave(args),
             Call::LastSave => Action::LastSave,

@@ -13,8 +13,11 @@ const REMOVE_ALL: &[&str] = &["@keyspace", "@write", "@slow", "@dangerous"];
 
 const LOOK: &[&str] = &["RO"];
 const VALUE: &[&str] = &["RO", "access"];
+const EXPIRY: &[&str] = &["@keyspace", "@write", "@fast"];
+
 const CHANGE: &[&str] = &["RW", "access", "update"];
 const CHANGE_SOMETIMES: &[&str] = &["RW", "access", "update", "variable_flags"];
+const CHANGE_TIME: &[&str] = &["RW", "update"];
 const LENGTHEN: &[&str] = &["RW", "insert"];
 const NEW: &[&str] = &["OW", "insert"];
 const OVERWRITE: &[&str] = &["OW", "update"];
@@ -47,6 +50,18 @@ static ROWS: &[Row] = &[
     ("getset", WRITE, CHANGE, "string", "1.0.0", "Gives a key a value and answers with the old one"),
     ("strlen", READ, LOOK, "string", "2.2.0", "The length of a value in bytes"),
     ("type", FIND, LOOK, "generic", "1.0.0", "The type of a value"),
+    ("expire", EXPIRY, CHANGE_TIME, "generic", "1.0.0", "Lets a key expire in so many seconds"),
+    ("pexpire", EXPIRY, CHANGE_TIME, "generic", "2.6.0", "Lets a key expire in so many milliseconds"),
+    ("ttl", FIND, VALUE, "generic", "1.0.0", "In how many seconds a key expires"),
+    ("pttl", FIND, VALUE, "generic", "2.6.0", "In how many milliseconds a key expires"),
+    ("setex", WRITE_SLOW, OVERWRITE, "string", "2.0.0", "Gives a key a value that expires in so many seconds"),
+    ("psetex", WRITE_SLOW, OVERWRITE, "string", "2.6.0", "Gives a key a value that expires in so many milliseconds"),
+    ("getex", WRITE, CHANGE, "string", "6.2.0", "The value of a key, which gets another expiry"),
+    ("persist", EXPIRY, CHANGE_TIME, "generic", "2.2.0", "Takes a key's expiry away"),
+    ("expireat", EXPIRY, CHANGE_TIME, "generic", "1.2.0", "Lets a key expire at a time in seconds since 1970"),
+    ("pexpireat", EXPIRY, CHANGE_TIME, "generic", "2.6.0", "Lets a key expire at a time in milliseconds since 1970"),
+    ("expiretime", FIND, VALUE, "generic", "7.0.0", "When a key expires, in seconds since 1970"),
+    ("pexpiretime", FIND, VALUE, "generic", "7.0.0", "When a key expires, in milliseconds since 1970"),
     ("dbsize", FIND, &[], "server", "1.0.0", "How many keys there are"),
     ("flushall", REMOVE_ALL, &[], "server", "1.0.0", "Removes every key"),
     ("once", WRITE_SLOW, &[], "connection", "7.4.0", "Runs a command once, however often it is sent"),

@@ -44,6 +44,8 @@ pub struct Metrics {
     pub stats: Stats,
     /// Keys in this node's store.
     pub keys: u64,
+    /// Those among them that expire at some time.
+    pub expiring_keys: u64,
     /// The snapshots that this node makes.
     pub saving: Saving,
     /// The replicated log.
@@ -318,7 +320,7 @@ fn keyspace(out: &mut String, _: &NodeInfo, metrics: &Metrics, _: u64) -> fmt::R
     if metrics.keys == 0 {
         return Ok(());
     }
-    write!(out, "db0:keys={},expires=0,avg_ttl=0\r\n", metrics.keys)
+    write!(out, "db0:keys={},expires={},avg_ttl=0\r\n", metrics.keys, metrics.expiring_keys)
 }
 
 fn raft(out: &mut String, node: &NodeInfo, metrics: &Metrics, now_us: u64) -> fmt::Result {

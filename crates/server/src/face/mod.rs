@@ -9,6 +9,8 @@
 //! |---|---|---|
 //! | PING, HELLO, CLIENT SETNAME, COMMAND ... | `Reply` | sends it, behind the replies still owed |
 //! | GET, SET, anything not known here | `Data` | gives it to the store, which also refuses what it does not know |
+//! | WATCH, EXEC with PING or the like in it | `Await` | gives it to the store, takes nothing more until [`answered`](Connection::answered) |
+//! | EXEC of data commands | `Exec` | gives it to the store, sends [`Connection::exec_value`] of the answer |
 //! | INFO | `Info` | renders it with the figures of this moment, [`info`] |
 //! | CLIENT LIST | `ClientList` | lists the connections that it has |
 //! | CONFIG RESETSTAT | `ResetStats` | sets its counters to zero, answers OK |
@@ -29,6 +31,7 @@ mod data;
 mod glob;
 pub mod info;
 mod table;
+mod transaction;
 
 pub use client::ClientFilter;
 pub use connection::{Action, Connection};

@@ -17,6 +17,11 @@ pub(super) enum Call {
     Reset,
     Select,
     Time,
+    Multi,
+    Exec,
+    Discard,
+    Watch,
+    Unwatch,
     Info,
     BgSave,
     LastSave,
@@ -97,6 +102,9 @@ const OWN: &[&str] = &["noscript", "loading", "stale"];
 const GREETING: &[&str] = &["noscript", "loading", "stale", "fast", "no_auth", "allow_busy"];
 const ADMIN: &[&str] = &["admin", "noscript", "loading", "stale"];
 
+const IN_ORDER: &[&str] = &["noscript", "loading", "stale", "fast", "allow_busy"];
+const AT_LAST: &[&str] = &["noscript", "loading", "stale", "skip_slowlog"];
+
 const SLOW: &[&str] = &["@slow"];
 const CONNECTION_FAST: &[&str] = &["@fast", "@connection"];
 const CONNECTION_SLOW: &[&str] = &["@slow", "@connection"];
@@ -108,6 +116,17 @@ const SCRIPTING: &[&str] = &["@write", "@slow", "@scripting"];
 
 const CONNECTION: &str = "connection";
 const SERVER: &str = "server";
+const TRANSACTIONS: &str = "transactions";
+
+const TRANSACTION_FAST: &[&str] = &["@fast", "@transaction"];
+const TRANSACTION_SLOW: &[&str] = &["@slow", "@transaction"];
+
+/// The one command here that names keys.
+const WATCH: Entry = {
+    let what = (TRANSACTIONS, "2.2.0", "Lets EXEC do nothing if one of the keys has changed");
+    let (call, facts) = entry(Some(Call::Watch), "watch", -2, IN_ORDER, TRANSACTION_FAST, what);
+    (call, Facts { keys: [1, -1, 1], key_flags: &["RO"], ..facts })
+};
 
 /// The commands, without their subcommands.
 #[rustfmt::skip]
@@ -124,6 +143,11 @@ static COMMANDS: &[Entry] = &[
     entry(None, "config", -2, &[], SLOW, (SERVER, "2.0.0", "About the server's settings")),
     entry(None, "function", -2, &[], SLOW, ("scripting", "7.0.0", "About functions, of which there are none")),
     entry(Some(Call::Info), "info", -1, ALWAYS, SERVER_DANGEROUS, (SERVER, "1.0.0", "The server's figures, by section")),
+    entry(Some(Call::Multi), "multi", 1, IN_ORDER, TRANSACTION_FAST, (TRANSACTIONS, "1.2.0", "Begins a transaction")),
+    entry(Some(Call::Exec), "exec", 1, AT_LAST, TRANSACTION_SLOW, (TRANSACTIONS, "1.2.0", "Executes the commands of a transaction")),
+    entry(Some(Call::Discard), "discard", 1, IN_ORDER, TRANSACTION_FAST, (TRANSACTIONS, "2.0.0", "Forgets the commands of a transaction")),
+    WATCH,
+    entry(Some(Call::Unwatch), "unwatch", 1, IN_ORDER, TRANSACTION_FAST, (TRANSACTIONS, "2.2.0", "Forgets what is watched")),
     entry(Some(Call::Time), "time", 1, ALWAYS_FAST, &["@fast"], (SERVER, "2.6.0", "The server's clock: seconds since 1970, microseconds")),
     entry(Some(Call::BgSave), "bgsave", -1, &["admin", "noscript", "no_async_loading"], SERVER_ADMIN, (SERVER, "1.0.0", "Makes a snapshot of this node's state in the background")),
     entry(Some(Call::LastSave), "lastsave", 1, ALWAYS_FAST, LAST_SAVE, (SERVER, "1.0.0", "The time of this node's last snapshot, in seconds since 1970")),
@@ -233,7 +257,8 @@ fn find_subcommand(container: &str, subcommand: &[u8], count: usize) -> Found {
     }))
 }
 
-fn is(name: &str, given: &[u8]) -> bool {
+/// Whether `given` is that name, in whatever case.
+pub(super) fn is(name: &str, given: &[u8]) -> bool {
     name.as_bytes().eq_ignore_ascii_case(given)
 }
 

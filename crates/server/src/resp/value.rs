@@ -10,6 +10,8 @@ use super::Protocol;
 pub enum Value {
     /// Nothing there.
     Nil,
+    /// No array, as EXEC answers when nothing was done.
+    NilArray,
     /// A number.
     Int(i64),
     /// A short status such as `OK`. CR and LF in it are sent as blanks.
@@ -58,7 +60,7 @@ impl Value {
     pub(crate) fn memory_bytes(&self) -> usize {
         let sum = |items: &[Self]| items.iter().map(Self::memory_bytes).sum();
         let held = match self {
-            Self::Nil | Self::Int(_) => 0,
+            Self::Nil | Self::NilArray | Self::Int(_) => 0,
             Self::Simple(bytes) | Self::Error(bytes) | Self::Bulk(bytes) => bytes.len(),
             Self::Verbatim(text) => text.len(),
             Self::Array(items) | Self::Set(items) => sum(items),
@@ -74,6 +76,8 @@ impl Value {
         let is_3 = protocol == Protocol::Resp3;
         match self {
             Self::Nil => nil(protocol, out),
+            Self::NilArray if is_3 => nil(protocol, out),
+            Self::NilArray => out.extend_from_slice(b"*-1\r\n"),
             Self::Int(number) => int(*number, out),
             Self::Simple(text) => line(b'+', text, out),
             Self::Error(text) => line(b'-', text, out),

@@ -1,5 +1,9 @@
 //! One client's end, without a socket: bytes in, bytes out, by way of reader, connection and replies.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bowline_kv::{Command, Reply, Store};
 use bowline_server::face::{Action, Connection, Metrics, NodeInfo, info};
 use bowline_server::resp::{Reader, Value};
 
@@ -23,6 +27,8 @@ pub(crate) struct Client {
     pub connection: Connection,
     pub metrics: Metrics,
     pub is_open: bool,
+    /// Where its commands for the store go. Without it they are answered by nil.
+    pub store: Option<Rc<RefCell<Store>>>,
 }
 
 impl Client {
@@ -37,6 +43,29 @@ impl Client {
             ),
             metrics: Metrics::default(),
             is_open: true,
+            store: None,
+        }
+    }
+
+    fn execute(store: Option<&RefCell<Store>>, command: &Command<'_>) -> Reply {
+        let Some(store) = store else { return Reply::Nil };
+        let mut store = store.borrow_mut();
+        let (now_ms, index) = (store.now_ms(), store.index() + 1);
+        store.advance(now_ms, index);
+        store.execute(command, index)
+    }
+
+    fn value_of(connection: &Connection, metrics: &Metrics, action: Action) -> Value {
+        match action {
+            Action::Reply(value) => value,
+            Action::Info(sections) => Value::Verbatim(info::render(sections, &node(), metrics, NOW_US)),
+            Action::ClientList(filter) => {
+                let line = connection.describe(NOW_US);
+                Value::Verbatim(if filter.keeps(connection) { line } else { String::new() })
+            }
+            Action::Save | Action::LastSave => Value::simple("by the caller"),
+            Action::ResetStats => Value::ok(),
+            other => panic!("no answer by itself: {other:?}"),
         }
     }
 
@@ -44,25 +73,28 @@ impl Client {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> String {
         let mut out = Vec::new();
         self.reader.buffer().extend_from_slice(bytes);
+        let store = self.store.clone();
         while self.is_open {
             let value = match self.reader.next() {
                 Ok(None) => break,
                 Ok(Some(frame)) => match self.connection.handle(&frame.args(), &node(), NOW_US) {
-                    Action::Reply(value) => Some(value),
-                    Action::Data => Some(Value::Nil),
-                    Action::Info(sections) => {
-                        Some(Value::Verbatim(info::render(sections, &node(), &self.metrics, NOW_US)))
+                    Action::Data => Some(match Command::parse(&frame.args()) {
+                        Ok(command) => Self::execute(store.as_deref(), &command).into(),
+                        Err(error) if self.store.is_some() => error.into(),
+                        Err(_) => Value::Nil,
+                    }),
+                    Action::Exec(bytes) => {
+                        let reply = Self::execute(store.as_deref(), &Command::decode(&bytes).unwrap());
+                        Some(Connection::exec_value(reply))
                     }
-                    Action::ClientList(filter) => {
-                        let line = self.connection.describe(NOW_US);
-                        Some(Value::Verbatim(if filter.keeps(&self.connection) {
-                            line
-                        } else {
-                            String::new()
-                        }))
+                    Action::Await(bytes) => {
+                        let reply = Self::execute(store.as_deref(), &Command::decode(&bytes).unwrap());
+                        let metrics = &self.metrics;
+                        let value_of =
+                            |connection: &Connection, action| Self::value_of(connection, metrics, action);
+                        Some(self.connection.answered(reply, &node(), NOW_US, value_of))
                     }
-                    Action::Save | Action::LastSave | Action::Digest => Some(Value::simple("by the caller")),
-                    Action::ResetStats => Some(Value::ok()),
+                    Action::Digest => Some(Value::simple("by the caller")),
                     Action::Close(value) => {
                         self.is_open = false;
                         Some(value)
@@ -71,6 +103,7 @@ impl Client {
                         self.is_open = false;
                         None
                     }
+                    action => Some(Self::value_of(&self.connection, &self.metrics, action)),
                 },
                 Err(error) => {
                     self.is_open = false;

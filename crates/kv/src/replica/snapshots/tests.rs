@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::command::Command;
 use crate::contact::ClientId;
-use crate::entry::{Builder, Request};
+use crate::entry::{Builder, Request, stamped};
 use crate::forward::Forward;
 use crate::replica::{Output, ReplicaConfig, Time};
 use crate::reply::Reply;
@@ -37,7 +37,11 @@ fn encoded(line: &str) -> Vec<u8> {
 fn entry(index: Index, origin: Origin, number: u64, line: &str) -> Entry {
     let mut builder = Builder::default();
     builder.push(&Request { origin, floor: 1, number, command: &encoded(line) });
-    Entry { id: LogId::new(TERM, index), kind: EntryKind::Command, payload: builder.finish(1000 * index) }
+    Entry {
+        id: LogId::new(TERM, index),
+        kind: EntryKind::Command,
+        payload: stamped(builder.finish(), 1000 * index),
+    }
 }
 
 /// A log that node 2 may have made of commands of node 1, numbered as they come.
@@ -140,7 +144,7 @@ fn a_command_in_the_snapshot_is_answered_from_its_record() {
     follower.append(log[2].id, later, 7);
     assert_eq!(follower.settle().0, [(40, Reply::Int(3))]);
     assert_eq!(follower.replica.status().duplicates, 3);
-    let read = |key| follower.replica.store.read(&Command::Get { key });
+    let read = |key| follower.replica.store.read(&Command::Get { key }, 0);
     assert_eq!((read(b"a"), read(b"l")), (Reply::Bulk("3".into()), Reply::Bulk("x".into())));
 }
 
@@ -284,10 +288,10 @@ fn the_time_of_the_log_is_in_the_image() {
     let image = image_of(&log);
     assert_eq!(image.stamp_ms, 2000);
     let follower = Follower::new(Some(image), Vec::new());
-    assert_eq!(follower.replica.stamp_ms(), 2000);
+    assert_eq!(follower.replica.applied_stamp_ms, 2000);
     let mut follower = Follower::new(None, Vec::new());
     follower.install(log[1].id);
     let _ = follower.settle();
     assert!(follower.replica.restore(image_of(&log)));
-    assert_eq!(follower.replica.stamp_ms(), 2000);
+    assert_eq!(follower.replica.applied_stamp_ms, 2000);
 }

@@ -56,7 +56,7 @@ impl Server {
                 let vote = HardState { term: reply.term, vote: Some(NodeId(asked.from.0 as u64 + 1)) };
                 assert_eq!(self.hard_state, vote, "server {at} grants a vote that is not saved");
             }
-            Body::AppendReply(AppendReply { round, outcome }) => match *outcome {
+            Body::AppendReply(AppendReply { round, outcome, .. }) => match *outcome {
                 Outcome::Accepted { matched } => {
                     assert_eq!((reply.term, Some(*round)), (asked.term, asked.round), "another one's echo");
                     assert!(matched == 0 || self.hard_state.term >= reply.term, "its term is not saved");

@@ -1,0 +1,70 @@
+use super::super::*;
+use crate::codec::DecodeError;
+use crate::slot::Slots;
+
+fn parse(line: &str) -> Command<'_> {
+    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    Command::parse(&args).unwrap()
+}
+
+fn exec<'a>(conditions: &[Unchanged<'a>], lines: &[&'a str]) -> Command<'a> {
+    Command::Exec {
+        conditions: conditions.to_vec(),
+        commands: lines.iter().map(|line| parse(line)).collect(),
+    }
+}
+
+fn encoded(command: &Command<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    command.encode(&mut bytes);
+    bytes
+}
+
+const WATCHED: [Unchanged<'static>; 2] =
+    [Unchanged { key: b"w", existed: true, since: 5 }, Unchanged { key: b"x", existed: false, since: 300 }];
+
+/// The bytes are in files. A change here breaks every log that was ever written.
+#[test]
+fn the_encoding_stays_as_it_is() {
+    let cases: [(Command<'_>, &[u8]); 3] = [
+        (Command::Watch { keys: Keys::Many(vec![b"a", b"b"]) }, b"\x13\x02\x01a\x01b"),
+        (
+            exec(&WATCHED, &["get k", "dbsize"]),
+            b"\x14\x02\x01w\x01\x05\x01x\x00\xac\x02\x02\x03\x01\x01k\x01\x0c",
+        ),
+        (exec(&[], &[]), b"\x14\0\0"),
+    ];
+    for (command, bytes) in cases {
+        assert_eq!(encoded(&command), bytes);
+        assert_eq!(Command::decode(bytes), Ok(command));
+        for end in 0..bytes.len() {
+            assert!(Command::decode(&bytes[..end]).is_err(), "cut at {end}");
+        }
+    }
+}
+
+#[test]
+fn hostile_bytes_are_refused() {
+    let decode = |bytes: &'static [u8]| Command::decode(bytes).unwrap_err();
+    assert_eq!(decode(b"\x14\x01\x01w\x02\x05\0"), DecodeError::UnknownFlags(2));
+    assert_eq!(decode(b"\x14\0\x01\x03\x14\0\0"), DecodeError::UnknownOpcode(20), "a transaction in one");
+    assert_eq!(decode(b"\x14\0\x01\x04\x13\x01\x01a"), DecodeError::UnknownOpcode(19), "WATCH in one");
+    assert_eq!(decode(b"\x14\0\x01\x01\x40"), DecodeError::UnknownOpcode(64), "a session's command in one");
+    assert_eq!(decode(b"\x14\0\x01\x05\x42\x01\x01\x01k"), DecodeError::UnknownOpcode(66));
+    assert_eq!(decode(b"\x42\x01\x01\x14\0\0"), DecodeError::UnknownOpcode(20), "a transaction in a session");
+    assert_eq!(decode(b"\x42\x01\x01\x13\x01\x01a"), DecodeError::UnknownOpcode(19), "WATCH in a session");
+    assert_eq!(decode(b"\x14\0\x01\x02\x0cx"), DecodeError::TrailingBytes(1));
+    assert_eq!(decode(b"\x14\0\x80\x80\x04"), DecodeError::Truncated);
+    assert!(matches!(decode(b"\x14\0\x81\x80\x04"), DecodeError::TooLarge { .. }));
+    assert!(matches!(decode(b"\x14\x81\x80\x40"), DecodeError::TooLarge { .. }));
+}
+
+#[test]
+fn a_transaction_is_what_its_commands_are() {
+    let reads = exec(&WATCHED, &["get k", "mget l m"]);
+    assert!(!reads.is_write() && !reads.is_about_all() && exec(&[], &["get k", "incr k"]).is_write());
+    assert_eq!(reads.keys().collect::<Vec<_>>(), [b"w", b"x", b"k", b"l", b"m"]);
+    assert_eq!(Slots::of(&exec(&[], &["get {a}1", "set {a}2 v"])), Slots::One(15495));
+    assert_eq!(Slots::of(&exec(&[], &["set foo 1", "get bar"])), Slots::Many([5061, 12182].into()));
+    assert_eq!(Slots::of(&exec(&[], &["set foo 1", "flushall"])), Slots::All);
+}

@@ -1,0 +1,147 @@
+use bytes::Bytes;
+
+use super::super::tests::{bulk_of, run_bytes};
+use super::*;
+
+/// A store whose log goes on by one with each command.
+struct World(Store);
+
+fn parse(line: &str) -> Command<'_> {
+    let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+    Command::parse(&args).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        Self(Store::new(1))
+    }
+
+    fn run(&mut self, command: &Command<'_>) -> Reply {
+        let (now_ms, index) = (self.0.now_ms(), self.0.index() + 1);
+        self.0.advance(now_ms, index);
+        self.0.execute(command, index)
+    }
+
+    fn say(&mut self, line: &str) -> Reply {
+        self.run(&parse(line))
+    }
+
+    fn watch<'a>(&self, keys: &[&'a str]) -> Vec<Unchanged<'a>> {
+        let names: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+        let Reply::Array(seen) = self.0.read(&Command::Watch { keys: Keys::Many(names) }, 0) else {
+            panic!()
+        };
+        let number =
+            |reply: &Reply| if let Reply::Int(number) = reply { number.unsigned_abs() } else { panic!() };
+        let since = number(&seen[0]);
+        assert_eq!(since, self.0.index());
+        let existed = seen[1..].iter().map(|reply| number(reply) == 1);
+        keys.iter()
+            .zip(existed)
+            .map(|(key, existed)| Unchanged { key: key.as_bytes(), existed, since })
+            .collect()
+    }
+
+    fn exec(&mut self, conditions: &[Unchanged<'_>], lines: &[&str]) -> Reply {
+        let commands: Vec<_> = lines.iter().map(|line| parse(line)).collect();
+        let command = Command::Exec { conditions: conditions.to_vec(), commands };
+        if !command.is_write() {
+            let read = self.0.read(&command, self.0.now_ms());
+            assert_eq!(self.run(&command), read);
+            return read;
+        }
+        self.run(&command)
+    }
+}
+
+#[test]
+fn a_command_that_fails_stops_nothing() {
+    let mut world = World::new();
+    let reply = world.exec(&[], &["set a x", "incr a", "get a", "mget a b", "del a", "dbsize"]);
+    let values = Reply::Array(vec![bulk_of("x"), Reply::Nil]);
+    let expected = vec![Reply::Ok, Reply::NOT_AN_INTEGER, bulk_of("x"), values, Reply::Int(1), Reply::Int(0)];
+    assert_eq!(reply, Reply::Array(expected));
+    assert_eq!(world.exec(&[], &[]), Reply::Array(vec![]));
+}
+
+#[test]
+fn every_change_of_a_watched_key_is_seen_and_nothing_else() {
+    // The change, and whether it is one of k, which is there, and of n, which is not.
+    let changes = [
+        ("get k", false, false),
+        ("set k 2", true, false),
+        ("set k 1", true, false),
+        ("incr k", true, false),
+        ("append k 1", true, false),
+        ("del k", true, false),
+        ("flushall", true, false),
+        ("expire k 100", true, false),
+        ("expire k -1", true, false),
+        ("persist k", false, false),
+        ("getex k ex 10", true, false),
+        ("getex k", false, false),
+        ("set k 1 nx", false, false),
+        ("setnx k 1", false, false),
+        ("mset other 1 k 2", true, false),
+        ("set other 1", false, false),
+        ("del other n", false, false),
+        ("set n 1", false, true),
+        ("set n 1 xx", false, false),
+        ("expire n 10", false, false),
+    ];
+    for (change, of_k, of_n) in changes {
+        let mut world = World::new();
+        world.say("set k 1");
+        for (key, has_changed) in [("k", of_k), ("n", of_n)] {
+            let mut world = World(world.0.clone());
+            let watched = world.watch(&[key, key]);
+            world.say(change);
+            let reply = world.exec(&watched, &["set done 1"]);
+            assert_eq!(reply == Reply::Nil, has_changed, "{change} behind WATCH {key}");
+            assert_eq!(world.say("exists done"), Reply::Int((!has_changed).into()));
+        }
+    }
+}
+
+#[test]
+fn a_key_that_was_there_for_a_while_has_changed() {
+    let mut world = World::new();
+    let watched = world.watch(&["lock"]);
+    world.say("set lock somebody");
+    world.say("del lock");
+    assert_eq!(world.exec(&watched, &["get lock"]), Reply::Nil);
+    let watched = world.watch(&["lock"]);
+    assert_eq!(world.exec(&watched, &["get lock"]), Reply::Array(vec![Reply::Nil]));
+    // The same with a key of that slot: nobody can tell.
+    world.say("set {lock}other 1");
+    let watched = world.watch(&["lock"]);
+    world.say("del {lock}other");
+    assert_eq!(world.exec(&watched, &["get lock"]), Reply::Nil);
+}
+
+#[test]
+fn a_change_within_the_entry_of_a_transaction_is_one() {
+    let mut world = World::new();
+    world.say("set k 1");
+    let watched = world.watch(&["k"]);
+    let index = world.0.index() + 1;
+    world.0.advance(0, index);
+    // Two requests of one entry, which have the same index.
+    run_bytes(&mut world.0, &[b"set", b"k", b"2"], index);
+    let exec = Command::Exec { conditions: watched, commands: vec![parse("set k 3")] };
+    assert_eq!(world.0.execute(&exec, index), Reply::Nil);
+    assert_eq!(world.say("get k"), bulk_of("2"));
+}
+
+#[test]
+fn an_answer_has_its_limit_and_effects_have_none() {
+    let mut world = World::new();
+    let large = Bytes::from("x".repeat(15 << 20));
+    world.run(&Command::Append { key: b"v", value: &large });
+    let reply = world.exec(&[], &["get v", "get v", "get v", "mget v v", "getset v w", "get v"]);
+    let Reply::Array(replies) = reply else { panic!("{reply:?}") };
+    let text = format!("ERR reply exceeds maximum allowed size ({MAX_REPLY_BYTES} bytes)");
+    assert_eq!(replies[3], Reply::error(text));
+    assert_eq!((replies[4].memory_bytes() > 1000, &replies[5]), (true, &bulk_of("w")));
+    assert!(replies.iter().map(Reply::memory_bytes).sum::<usize>() < MAX_REPLY_BYTES + 1000);
+}
