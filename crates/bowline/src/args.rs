@@ -1,5 +1,7 @@
 //! What can be written behind `bowline`, and the words that explain it.
 
+mod bench;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,8 +9,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use bench::{BenchArgs, Distribution};
+
 /// The ports of `bowline dev`, which is where a command that is not told otherwise looks for a cluster.
-const DEV_ADDRESSES: &str = "127.0.0.1:7379,127.0.0.1:7380,127.0.0.1:7381";
+pub(crate) const DEV_ADDRESSES: &str = "127.0.0.1:7379,127.0.0.1:7380,127.0.0.1:7381";
 
 /// A key/value store that any Redis client can talk to, and that does not lose what it has acknowledged.
 ///
@@ -35,6 +39,7 @@ pub(crate) enum Command {
     Put(PutArgs),
     Append(AppendArgs),
     Lab(LabArgs),
+    Bench(BenchArgs),
 }
 
 /// Start a cluster on this machine, to try things out; Ctrl-C stops it
@@ -57,6 +62,8 @@ pub(crate) struct DevArgs {
     #[arg(long)]
     pub(crate) no_restart: bool,
     #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+    #[command(flatten)]
     pub(crate) parent: ParentArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -75,8 +82,7 @@ pub(crate) struct ServerArgs {
     /// The directory that holds this node's data, and nothing else
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Where to listen for clients, such as 0.0.0.0:7379. There are no passwords yet: let nobody reach it that
-    /// you do not trust
+    /// Where to listen for clients, such as 0.0.0.0:7379. What other machines can reach needs a password
     #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub(crate) listen: String,
     /// Every node of the cluster, this one too, by the address where clients reach it:
@@ -101,6 +107,15 @@ pub(crate) struct ServerArgs {
     /// that is less]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) snapshot_after: Option<u64>,
+    /// How many clients may be connected at once. The limit on open files is raised for them, as far as the system
+    /// allows
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_clients: u32,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+    /// Ask nobody for a password, whoever can reach the port. BOWLINE_PASSWORD is passed over
+    #[arg(long, conflicts_with = "password_file")]
+    pub(crate) no_auth: bool,
     #[command(flatten)]
     pub(crate) parent: ParentArgs,
     #[command(flatten)]
@@ -169,7 +184,7 @@ pub(crate) struct AppendArgs {
 /// on every machine. A run that fails says how to make it again, and leaves a page with a picture of it.
 #[derive(Debug, Args)]
 pub(crate) struct LabArgs {
-    /// A part (network, raft-a, raft-b, raft-c, raft-d, raft-2016, kv-a, kv-b, kv-sessions; raft and kv mean all of theirs), or any piece of a scenario's name or title [default: all]
+    /// A part (network, raft-a, raft-b, raft-c, raft-d, raft-2016, kv-a, kv-b, kv-sessions, kv-expiry; raft and kv mean all of theirs), or any piece of a scenario's name or title [default: all]
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
     /// Where all that is random comes from [default: a fresh one, which is printed]
@@ -223,6 +238,17 @@ pub(crate) struct At {
                   answers for the whole cluster [default: the three of `bowline dev`]"
     )]
     pub(crate) addresses: Vec<String>,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+}
+
+/// The password of a cluster. Never on the command line, which every user of the machine can read.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PasswordArgs {
+    /// The file whose first line is the cluster's password [default: the environment variable BOWLINE_PASSWORD, or
+    /// none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 /// Whose end is the end of this process too: for programs that start one, and must leave none behind.

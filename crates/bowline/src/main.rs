@@ -5,8 +5,9 @@
 
 mod args;
 mod commands;
+mod json;
 mod node_info;
-mod resp_client;
+mod password;
 mod table;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Put(args) => commands::put::run(&args),
         Command::Append(args) => commands::append::run(&args),
         Command::Lab(args) => commands::lab::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         commands::complain(&format!("error: {error:#}"));

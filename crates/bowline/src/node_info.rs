@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bowline_client::{Connection, Reply};
+use tokio::time::Instant;
 
-use crate::resp_client::{CallError, Connection, Reply};
+use crate::commands::shown;
+use crate::password;
 
 /// What a node plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +63,34 @@ pub(crate) struct PeerInfo {
 }
 
 impl NodeInfo {
-    /// Asks the node at `addr`, HOST:PORT; each step may take up to `timeout`.
-    pub(crate) fn fetch(addr: &str, timeout: Duration) -> anyhow::Result<Self> {
-        let mut connection = Connection::open(addr, timeout, timeout)?;
-        match connection.call(&[b"INFO", b"server", b"raft"]) {
-            Ok(Reply::Bulk(Some(text))) => Self::parse(&String::from_utf8_lossy(&text)),
-            Ok(other) => bail!("it answered INFO by {other:?}"),
-            Err(CallError::NotSent(error) | CallError::Unanswered(error)) => Err(error.into()),
+    /// Asks the node at `addr`, HOST:PORT, after the password, if there is one; it may take up to `limit`.
+    pub(crate) async fn fetch(addr: &str, password: Option<&[u8]>, limit: Duration) -> anyhow::Result<Self> {
+        let connection = Connection::new(addr).with_password(password);
+        match connection.call(&[b"INFO", b"server", b"raft"], Some(Instant::now() + limit)).await? {
+            Reply::Bulk(text) => Self::parse(&String::from_utf8_lossy(&text)),
+            other => {
+                let text = shown(&other);
+                bail!(password::explained(&text).unwrap_or_else(|| format!("it answered INFO by {text}")))
+            }
         }
+    }
+
+    /// Asks nodes, all at the same time. None of them that has not answered.
+    pub(crate) async fn fetch_all(
+        addrs: Vec<String>,
+        password: Option<Vec<u8>>,
+        limit: Duration,
+    ) -> Vec<Option<Self>> {
+        let ask = |addr: String| {
+            let password = password.clone();
+            tokio::spawn(async move { Self::fetch(&addr, password.as_deref(), limit).await.ok() })
+        };
+        let asked: Vec<_> = addrs.into_iter().map(ask).collect();
+        let mut answers = Vec::new();
+        for answer in asked {
+            answers.push(answer.await.expect("asking a node does not panic"));
+        }
+        answers
     }
 
     /// From the text of INFO. What it does not know it passes over.

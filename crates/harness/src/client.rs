@@ -22,7 +22,7 @@ pub enum Reply {
     Error(String),
     /// A number.
     Integer(i64),
-    /// A value, or none.
+    /// A value, or none; and no array.
     Bulk(Option<Vec<u8>>),
     /// Several.
     Array(Vec<Reply>),
@@ -184,7 +184,11 @@ fn read_reply(stream: &mut impl BufRead) -> io::Result<Reply> {
                 Ok(Reply::Bulk(Some(bytes)))
             }
         },
-        "*" => (0..number()?).map(|_| read_reply(stream)).collect::<io::Result<_>>().map(Reply::Array),
+        "*" => match number()? {
+            // EXEC that was stopped by WATCH.
+            -1 => Ok(Reply::Bulk(None)),
+            count => (0..count).map(|_| read_reply(stream)).collect::<io::Result<_>>().map(Reply::Array),
+        },
         _ => Err(wrong()),
     }
 }

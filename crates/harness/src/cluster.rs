@@ -93,6 +93,11 @@ impl Cluster {
         Self { nodes: nodes.collect(), dir, _ports: ports }
     }
 
+    /// From its next start on the node may have no more than so many files open, soft and hard limit.
+    pub fn limit_files(&mut self, id: u64, max_files: u64) {
+        self.node_mut(id).max_files = Some(max_files);
+    }
+
     /// The nodes' numbers: from 1.
     pub fn ids(&self) -> Vec<u64> {
         self.nodes.iter().map(|node| node.id).collect()
@@ -216,7 +221,8 @@ impl Cluster {
         self.node_mut(id).wait()
     }
 
-    fn wait_for_answers(&mut self, id: u64) {
+    /// Waits until a node that was started answers.
+    pub fn wait_for_answers(&mut self, id: u64) {
         let node = self.node_mut(id);
         until(&format!("node {id} to answer"), PATIENCE, || {
             if let Some(status) = node.ended() {

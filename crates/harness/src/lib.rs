@@ -16,6 +16,7 @@ mod client;
 mod cluster;
 mod node;
 mod ports;
+mod redis;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, Lost, Reply, encode};
 pub use cluster::{Cluster, Info};
+pub use redis::Redis;
 
 /// What a cluster may take for anything that it must do in the end: far more than it needs, since the machine
 /// may be busy with other tests.

@@ -26,19 +26,29 @@ pub(crate) struct Node {
     arguments: Vec<String>,
     child: Option<Child>,
     pub(crate) is_stopped: bool,
+    /// How many files its process may have open, if that is to be less than usual.
+    pub(crate) max_files: Option<u64>,
 }
 
 impl Node {
     pub(crate) fn new(id: u64, addr: String, log: PathBuf, arguments: Vec<String>) -> Self {
-        Self { id, addr, log, arguments, child: None, is_stopped: false }
+        Self { id, addr, log, arguments, child: None, is_stopped: false, max_files: None }
     }
 
     /// Starts its process; `more` is added to its arguments this time.
     pub(crate) fn spawn(&mut self, more: &[&str]) {
         assert!(self.child.is_none(), "node {} runs already", self.id);
         let log = OpenOptions::new().create(true).append(true).open(&self.log).expect("a file for the log");
-        let mut command = Command::new(program());
+        let mut command = match self.max_files {
+            None => Command::new(program()),
+            Some(files) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit -n {files}; exec \"$@\""), "sh"]).arg(program());
+                shell
+            }
+        };
         command.args(&self.arguments).args(more).args(["--die-with-parent", &std::process::id().to_string()]);
+        command.env_remove("BOWLINE_PASSWORD");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log));
         self.child = Some(spawn(command).expect("the server starts"));
         self.is_stopped = false;

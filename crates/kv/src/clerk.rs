@@ -59,6 +59,29 @@ pub enum Operation {
         /// What comes behind its value.
         value: Bytes,
     },
+    /// Any other command about keys, or a transaction.
+    Command(Encoded),
+}
+
+/// A command as bytes, of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded(Vec<u8>);
+
+impl Encoded {
+    /// That command.
+    ///
+    /// # Panics
+    ///
+    /// If it is about sessions, or is WATCH: they cannot be in a session.
+    pub fn new(command: &Command<'_>) -> Self {
+        assert!(
+            !matches!(command, Command::Session(_) | Command::Watch { .. }),
+            "no command that a session runs: {command:?}"
+        );
+        let mut bytes = Vec::new();
+        command.encode(&mut bytes);
+        Self(bytes)
+    }
 }
 
 /// What became of one sending.
@@ -111,8 +134,8 @@ pub enum Step<'a> {
     },
     /// Come again at this time.
     Wait(Duration),
-    /// The call is over: the value that was read, or nothing.
-    Done(Result<Bytes, CallError>),
+    /// The call is over, and this was answered: never an error. [`Reply::into_value`] is what a get has read.
+    Done(Result<Reply, CallError>),
 }
 
 /// A client of the store. See the module's own page.
@@ -135,6 +158,7 @@ struct Session {
 #[derive(Debug)]
 struct Call {
     operation: Operation,
+    writes: bool,
     deadline: Option<Duration>,
     /// Its number in the present session, once it has been sent there.
     number: Option<u64>,
@@ -146,7 +170,7 @@ struct Call {
     misses: usize,
     /// The end of a pause.
     pause_ends: Option<Duration>,
-    outcome: Option<Result<Bytes, CallError>>,
+    outcome: Option<Result<Reply, CallError>>,
 }
 
 impl Operation {
@@ -158,11 +182,8 @@ impl Operation {
                 Command::Set { key, value, condition, get: false, expiry }
             }
             Self::Append { key, value } => Command::Append { key, value },
+            Self::Command(Encoded(bytes)) => Command::decode(bytes).expect("it was encoded here"),
         }
-    }
-
-    fn writes(&self) -> bool {
-        !matches!(self, Self::Get { .. })
     }
 }
 
@@ -177,10 +198,30 @@ impl Clerk {
         Self { servers, server: 0, session: None, call: None }
     }
 
+    /// The same, which asks this server first.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such server.
+    pub fn starting_with(self, server: usize) -> Self {
+        assert!(server < self.servers, "server {server} of {}", self.servers);
+        Self { server, ..self }
+    }
+
+    /// Forgets its session, and says its id: whoever asks may close it.
+    pub fn leave(&mut self) -> Option<u64> {
+        self.session.take().map(|session| session.id)
+    }
+
     /// Begins a call, with a time at which it is given up. A call that is not over is dropped: its number stays
-    /// used, so what was sent of it has its effect before the next write of this clerk or never.
+    /// used, so what was sent of it has its effect before the next write of this clerk or never. If it was
+    /// waiting for a server, that one has had its time, and the next one is asked.
     pub fn begin(&mut self, operation: Operation, deadline: Option<Duration>) {
+        if self.call.as_ref().is_some_and(|call| call.is_out) {
+            self.server = (self.server + 1) % self.servers;
+        }
         self.call = Some(Call {
+            writes: operation.command().is_write(),
             operation,
             deadline,
             number: None,
@@ -225,7 +266,7 @@ impl Clerk {
     /// The request that is to be sent: the operation, or what must come in front of it.
     fn request(&mut self) -> Command<'_> {
         let call = self.call.as_mut().expect("a call was begun");
-        if !call.operation.writes() {
+        if !call.writes {
             return call.operation.command();
         }
         let Some(session) = &mut self.session else { return Command::Session(SessionCommand::Open) };
@@ -268,7 +309,7 @@ impl Clerk {
 
     fn result(&mut self, reply: Reply) {
         let call = self.call.as_mut().expect("a call was begun");
-        let is_open = call.operation.writes() && call.number.is_none();
+        let is_open = call.writes && call.number.is_none();
         call.outcome = match reply {
             Reply::Int(id) if is_open => {
                 let id = u64::try_from(id).expect("a session's id is positive");
@@ -291,8 +332,7 @@ impl Clerk {
                     _ => Some(Err(call.no_effect_of_this(&told))),
                 }
             }
-            Reply::Bulk(value) => Some(Ok(value)),
-            _ => Some(Ok(Bytes::new())),
+            reply => Some(Ok(reply)),
         };
     }
 }

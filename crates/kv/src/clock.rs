@@ -11,9 +11,25 @@
 //! - An answer takes its time to arrive, and meanwhile its reading becomes too small. Of the readings of the last
 //!   one or two seconds the one that shows the latest time is therefore the truest.
 //! - A new leader waits for answers of a majority, its own included, before it stamps anything: one round trip.
-//! - Where an even number of clocks is known, as when one of three members is down, there are two in the middle.
-//!   The log has a say then: the last stamp, aged, as far as it lies between them. So when there are two clocks and
-//!   one of them is wrong, the one goes on being used that was in agreement with the log so far.
+//! - As long as it has not heard all, those that it knows may have more wrong ones among them than right ones, as when
+//!   the first two of five that answer are wrong. Less than half of all are wrong; so the time lies between two of
+//!   the clocks that are known, and there the log has a say: the last stamp, aged, as far as it lies between them. It
+//!   also decides between the two in the middle of an even number.
+//! - The log's time can be too early, since a node does not know for how long it was down; it is not too late. So while
+//!   some clock is not known, one that is far behind the log is wrong, and is left out.
+//!
+//! # What holds
+//!
+//! As long as less than half of the members' clocks are wrong at a time:
+//!
+//! - The time never runs ahead of the right clocks, whoever is silent, is started again, or leads. So no key ends earlier
+//!   than by the right time, unless the time was behind when the key was given its own.
+//! - It is behind by as long as answers take to arrive, once the leader has heard all members since it was started.
+//!
+//! What does not hold: a leader that was started again, has not heard all members since, and has a wrong clock
+//! among those that it knows, may be behind until it hears the others. By as much as that clock is behind, but at most
+//! by [`DOUBT`] and by as long as nothing was applied; without that limit only when the log holds no stamp yet that
+//! tells the clock to be wrong. What is given a time meanwhile ends too early by as much.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +38,10 @@ use bowline_raft::{NodeId, Term};
 
 /// How long a reading may be preferred to later ones that show less.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// How far a clock may be behind the log's time without being taken for wrong. Far above what right clocks differ by,
+/// and what answers take to arrive.
+const DOUBT: Duration = Duration::from_secs(10);
 
 /// What a node knows of its members' clocks. All times are in milliseconds since 1970; what they are compared
 /// with is this node's monotonic clock.
@@ -92,10 +112,16 @@ impl Clocks {
         let mut readings: Vec<u64> = others.map(|leads| at(leads[0].max(leads[1]), now)).collect();
         readings.push(self.own_ms);
         readings.sort_unstable();
-        let (lower, upper) = (readings[(readings.len() - 1) / 2], readings[readings.len() / 2]);
         let (stamp_ms, age) = self.log;
         let of_log = stamp_ms.saturating_add(millis(age));
-        Some(of_log.clamp(lower, upper))
+        let most_wrong = (self.members - 1) / 2;
+        let behind = readings.partition_point(|ms| ms.saturating_add(millis(DOUBT)) < of_log);
+        // Of more than that it is the log that is wrong.
+        let known_wrong = if readings.len() < self.members && behind <= most_wrong { behind } else { 0 };
+        let (readings, most_wrong) = (&readings[known_wrong..], most_wrong - known_wrong);
+        // On either side of each of these two is a right clock, or it is one itself.
+        let (a, b) = (readings[most_wrong], readings[readings.len() - 1 - most_wrong]);
+        Some(of_log.clamp(a.min(b), a.max(b)))
     }
 }
 

@@ -40,7 +40,7 @@ pub enum DecodeError {
     /// A change of the membership, which this version cannot carry out.
     #[error("a change of the membership")]
     MembershipChange,
-    /// An array inside an array of an array.
+    /// An array or a map where none can be: too deep, or in a map.
     #[error("an array too deep")]
     NestedArray,
 }

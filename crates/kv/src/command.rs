@@ -8,15 +8,20 @@
 //!
 //! Several of Redis's names are one command here: INCR, DECR, INCRBY and DECRBY are
 //! [`Command::IncrBy`], GETSET is SET with GET, SETEX is SET with EX; EXPIRE, TTL and their variants differ in unit
-//! and in where they count from.
+//! and in where they count from; UNLINK is DEL, since the memory of what is large is freed in slices either way, and
+//! TOUCH is EXISTS, since no use of a key is noted.
 //!
 //! A command or an option that Redis has and Bowline does not serve yet is refused by name. It is never
 //! taken and ignored: a lock that silently never expires is worse than none.
 
+mod conditions;
 mod encoding;
+mod encoding_keys;
 mod expiry;
+mod hash;
 mod parse;
 mod parse_expiry;
+mod parse_keys;
 mod session;
 mod table;
 mod transaction;
@@ -27,17 +32,37 @@ mod tests;
 
 use std::slice;
 
+use crate::digest::Digest;
+use crate::reply::MAX_REPLY_BYTES;
+
+pub use conditions::{Aspect, Comparison, Condition};
 pub use encoding::MAX_ENCODED_BYTES;
 pub use expiry::{ExpireCondition, MAX_AFTER_MS, Moment, SetExpiry};
-pub use session::SessionCommand;
+pub(crate) use hash::ANY;
+pub use hash::{HashCommand, Sample};
+pub use session::{SessionCommand, once_exec};
 pub use table::{CommandSpec, SPECS, lookup};
 pub use transaction::{MAX_TRANSACTION_COMMANDS, Unchanged};
+pub use unsupported::REDIS_7_COMMANDS;
 
 /// The longest key: 64 KiB. A constant of the format.
 pub const MAX_KEY_BYTES: usize = 64 * 1024;
 
 /// The longest value: 16 MiB. A constant of the format.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The longest name of a field of a hash: 64 KiB. A constant of the format.
+pub const MAX_FIELD_BYTES: usize = 64 * 1024;
+
+/// The most fields of one hash: what one reply can show with their values. A constant of the format.
+pub const MAX_HASH_FIELDS: usize = MAX_ARGUMENTS / 2;
+
+/// The most bytes that the names and values of one hash have together: 64 MiB, what one reply can show. A
+/// constant of the format.
+pub const MAX_HASH_BYTES: usize = MAX_REPLY_BYTES;
+
+/// The longest pattern of KEYS and SCAN: 1 KiB. What a pattern costs grows with its length, at each key.
+pub const MAX_PATTERN_BYTES: usize = 1024;
 
 /// The most bytes that all arguments of one command have together, its name included: 32 MiB. A constant of
 /// the format.
@@ -61,7 +86,7 @@ pub enum Command<'a> {
         /// Its new value.
         value: &'a [u8],
         /// When to do it.
-        condition: Condition,
+        condition: Condition<'a>,
         /// Whether to answer with the old value instead of whether it was done.
         get: bool,
         /// What becomes of its expiry.
@@ -74,6 +99,11 @@ pub enum Command<'a> {
         /// Its new value.
         value: &'a [u8],
     },
+    /// Gives several keys their values, all at once, if none of them has one; the answer is 1 if it was done, else 0.
+    MSetNx {
+        /// Keys and values, at least one pair.
+        pairs: Vec<Pair<'a>>,
+    },
     /// Puts bytes behind the value of a key; the answer is the new length.
     Append {
         /// The key.
@@ -85,6 +115,36 @@ pub enum Command<'a> {
     StrLen {
         /// The key.
         key: &'a [u8],
+    },
+    /// A part of a key's value.
+    GetRange {
+        /// The key.
+        key: &'a [u8],
+        /// Its first byte; negative: counted from the end, which is -1.
+        start: i64,
+        /// Its last byte, counted the same way.
+        end: i64,
+    },
+    /// Puts bytes over those of a key's value, behind zero bytes if it is too short; the answer is the new length.
+    SetRange {
+        /// The key.
+        key: &'a [u8],
+        /// Where the first of them goes.
+        offset: u64,
+        /// The bytes.
+        value: &'a [u8],
+    },
+    /// The value of a key, which is removed.
+    GetDel {
+        /// The key.
+        key: &'a [u8],
+    },
+    /// Removes a key if it has, or has not, a certain value; the answer is 1 if it was done, else 0.
+    DelIf {
+        /// The key.
+        key: &'a [u8],
+        /// Whether to do it.
+        comparison: Comparison<'a>,
     },
     /// Removes keys; the answer is how many there were.
     Del {
@@ -102,6 +162,15 @@ pub enum Command<'a> {
         key: &'a [u8],
         /// What is added.
         delta: i64,
+    },
+    /// Adds to the number with a fraction that a key holds; a key without a value holds 0. The answer is the new
+    /// one.
+    IncrByFloat {
+        /// The key.
+        key: &'a [u8],
+        /// What is added, as it was written: Redis looks at the key first, and so whether this is a number is
+        /// found out when it is executed.
+        text: &'a [u8],
     },
     /// The values of several keys.
     MGet {
@@ -148,6 +217,64 @@ pub enum Command<'a> {
         /// Whether to say it in seconds, rounded, and not in milliseconds.
         in_seconds: bool,
     },
+    /// About the fields of a hash.
+    Hash {
+        /// The hash's key.
+        key: &'a [u8],
+        /// What is to be done.
+        command: HashCommand<'a>,
+    },
+    /// Gives what a key holds, and its expiry, to another key.
+    Rename {
+        /// The key, which is gone then.
+        key: &'a [u8],
+        /// Its new name.
+        to: &'a [u8],
+        /// RENAMENX: only if there is no key of that name; the answer is 1 if it was done, else 0.
+        only_new: bool,
+    },
+    /// Gives what a key holds, and its expiry, to another key as well; the answer is 1 if it was done, else 0.
+    Copy {
+        /// The key.
+        key: &'a [u8],
+        /// The other one.
+        to: &'a [u8],
+        /// Whether to do it if there is such a key already.
+        replace: bool,
+    },
+    /// One of the keys, each as likely as any other.
+    RandomKey {
+        /// What decides which, drawn before the command is carried out: it must be the same key on every replica.
+        draw: u64,
+    },
+    /// The keys whose names are of a form.
+    Keys {
+        /// The form, see [`glob`](crate::glob).
+        pattern: &'a [u8],
+    },
+    /// Some of the keys, and where to go on.
+    Scan {
+        /// Where to begin: 0, or what the last one answered.
+        cursor: u64,
+        /// How many keys to look at, at least 1. It may be fewer.
+        count: u64,
+        /// MATCH: only keys whose names are of this form.
+        pattern: Option<&'a [u8]>,
+        /// TYPE: only keys of the type that is called so, in whatever case.
+        type_name: Option<&'a [u8]>,
+    },
+    /// OBJECT: how a key is kept.
+    Object {
+        /// The key.
+        key: &'a [u8],
+        /// What of it.
+        aspect: Aspect,
+    },
+    /// About how many bytes of memory a key takes with its value.
+    MemoryUsage {
+        /// The key.
+        key: &'a [u8],
+    },
     /// How many keys there are.
     DbSize,
     /// Removes every key.
@@ -168,30 +295,27 @@ pub enum Command<'a> {
     Session(SessionCommand<'a>),
 }
 
-/// When SET sets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// In any case.
-    Always,
-    /// NX: only if the key has no value.
-    IfAbsent,
-    /// XX: only if the key has one.
-    IfPresent,
-}
-
 /// A key and its value.
 pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
-/// One key or more. One, which is what most commands name, needs no memory of its own.
+/// One key or more, or fields of a hash. One, which is what most commands name, needs no memory of its own.
 #[derive(Clone, Debug)]
 pub enum Keys<'a> {
-    /// One key.
+    /// One of them.
     One(&'a [u8]),
-    /// Any number of keys, at least one.
+    /// Any number of them, at least one.
     Many(Vec<&'a [u8]>),
 }
 
 impl<'a> Keys<'a> {
+    /// These, of which there is at least one.
+    fn of(keys: &[&'a [u8]]) -> Self {
+        match keys {
+            [one] => Self::One(one),
+            many => Self::Many(many.to_vec()),
+        }
+    }
+
     /// The keys in the order in which they were named.
     pub fn as_slice(&self) -> &[&'a [u8]] {
         match self {
@@ -219,6 +343,13 @@ impl<'a> Command<'a> {
             | Self::Del { .. }
             | Self::IncrBy { .. }
             | Self::MSet { .. }
+            | Self::MSetNx { .. }
+            | Self::SetRange { .. }
+            | Self::IncrByFloat { .. }
+            | Self::GetDel { .. }
+            | Self::DelIf { .. }
+            | Self::Rename { .. }
+            | Self::Copy { .. }
             | Self::GetEx { .. }
             | Self::Expire { .. }
             | Self::Persist { .. }
@@ -230,7 +361,14 @@ impl<'a> Command<'a> {
             | Self::Type { .. }
             | Self::Ttl { .. }
             | Self::Watch { .. }
+            | Self::GetRange { .. }
+            | Self::RandomKey { .. }
+            | Self::Keys { .. }
+            | Self::Scan { .. }
+            | Self::Object { .. }
+            | Self::MemoryUsage { .. }
             | Self::DbSize => false,
+            Self::Hash { command, .. } => command.is_write(),
             Self::Session(command) => command.is_write(),
             Self::Exec { commands, .. } => commands.iter().any(Self::is_write),
         }
@@ -239,7 +377,11 @@ impl<'a> Command<'a> {
     /// Whether it is about the whole store, whatever keys it names.
     pub fn is_about_all(&self) -> bool {
         match self {
-            Self::DbSize | Self::FlushAll => true,
+            Self::DbSize
+            | Self::FlushAll
+            | Self::RandomKey { .. }
+            | Self::Keys { .. }
+            | Self::Scan { .. } => true,
             Self::Session(SessionCommand::Run { command, .. }) => command.is_about_all(),
             Self::Exec { commands, .. } => commands.iter().any(Self::is_about_all),
             _ => false,
@@ -252,22 +394,48 @@ impl<'a> Command<'a> {
         matches!(self, Self::Watch { .. })
     }
 
-    /// Its keys, in the order in which they were named; those of a transaction's conditions first.
-    pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
-        let (conditions, commands): (&[Unchanged<'a>], &[Self]) = match self {
-            Self::Exec { conditions, commands } => (conditions, commands),
-            _ => (&[], &[]),
-        };
-        let of_commands = commands.iter().flat_map(Self::own_keys);
-        self.own_keys().chain(conditions.iter().map(|condition| condition.key)).chain(of_commands)
+    /// Makes the draws of what is left to chance in it, each another one made of `chance`. Whoever takes a
+    /// command from a client does that before anybody carries it out.
+    pub(crate) fn draw(&mut self, chance: u64) {
+        match self {
+            Self::RandomKey { draw } | Self::Hash { command: HashCommand::Random { draw, .. }, .. } => {
+                *draw = Digest::new(6).word(chance).finish();
+            }
+            Self::Session(SessionCommand::Run { command, .. }) => command.draw(chance),
+            Self::Exec { commands, .. } => {
+                for (place, command) in (0..).zip(commands) {
+                    command.draw(Digest::new(6).word(chance).word(place).finish());
+                }
+            }
+            _ => {}
+        }
     }
 
-    fn own_keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
-        let own = match self {
+    /// Whether something in it is left to chance.
+    pub(crate) fn has_draw(&self) -> bool {
+        match self {
+            Self::RandomKey { .. } | Self::Hash { command: HashCommand::Random { .. }, .. } => true,
+            Self::Session(SessionCommand::Run { command, .. }) => command.has_draw(),
+            Self::Exec { commands, .. } => commands.iter().any(Self::has_draw),
+            _ => false,
+        }
+    }
+
+    /// Its keys, in the order in which they were named; those of a transaction's conditions first.
+    pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
+        let command = match self {
             Self::Session(SessionCommand::Run { command, .. }) => command,
             other => other,
         };
-        let (one, many, pairs): (Option<&'a [u8]>, &[&'a [u8]], &[Pair<'a>]) = match own {
+        let (conditions, commands): (&[Unchanged<'a>], &[Self]) = match command {
+            Self::Exec { conditions, commands } => (conditions, commands),
+            single => (&[], slice::from_ref(single)),
+        };
+        conditions.iter().map(|condition| condition.key).chain(commands.iter().flat_map(Self::own_keys))
+    }
+
+    fn own_keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
+        let (named, many, pairs): ([_; 2], &[&'a [u8]], &[Pair<'a>]) = match self {
             Self::Get { key }
             | Self::Set { key, .. }
             | Self::SetNx { key, .. }
@@ -278,13 +446,28 @@ impl<'a> Command<'a> {
             | Self::GetEx { key, .. }
             | Self::Expire { key, .. }
             | Self::Persist { key }
-            | Self::Ttl { key, .. } => (Some(key), &[], &[]),
+            | Self::Hash { key, .. }
+            | Self::Ttl { key, .. }
+            | Self::GetRange { key, .. }
+            | Self::SetRange { key, .. }
+            | Self::IncrByFloat { key, .. }
+            | Self::GetDel { key }
+            | Self::DelIf { key, .. }
+            | Self::Object { key, .. }
+            | Self::MemoryUsage { key } => ([Some(*key), None], &[], &[]),
+            Self::Rename { key, to, .. } | Self::Copy { key, to, .. } => ([Some(*key), Some(*to)], &[], &[]),
             Self::Del { keys } | Self::Exists { keys } | Self::MGet { keys } | Self::Watch { keys } => {
-                (None, keys.as_slice(), &[])
+                ([None; 2], keys.as_slice(), &[])
             }
-            Self::MSet { pairs } => (None, &[], pairs),
-            Self::DbSize | Self::FlushAll | Self::Session(_) | Self::Exec { .. } => (None, &[], &[]),
+            Self::MSet { pairs } | Self::MSetNx { pairs } => ([None; 2], &[], pairs),
+            Self::DbSize
+            | Self::FlushAll
+            | Self::RandomKey { .. }
+            | Self::Keys { .. }
+            | Self::Scan { .. }
+            | Self::Session(_)
+            | Self::Exec { .. } => ([None; 2], &[], &[]),
         };
-        one.into_iter().chain(many.iter().copied()).chain(pairs.iter().map(|(key, _)| *key))
+        named.into_iter().flatten().chain(many.iter().copied()).chain(pairs.iter().map(|(key, _)| *key))
     }
 }

@@ -16,23 +16,29 @@
 //! block  := item*                                        at most 64 KiB
 //! item   := HEAD   version:u8 term index stamp_ms        first of all
 //!         | RUN    slots deleted epoch                   the same is noted about so many slots, the next ones
-//!         | ENTRY  changed expiry key data               a key, in one of the slots of the last run
+//!         | ENTRY  changed expiry key data               a key with a string, in one of the slots of the last run
+//!         | HASH   changed expiry ordered:u8 fields key  a key with a hash of so many fields, which come next
+//!         | FIELD  name data                             a field of it
 //!         | PIECE  bytes                                 a part of what is too long for one block
 //!         | KEY    changed expiry                        the pieces in front are a key,
-//!         | VALUE                                        and those behind it are its value
+//!         | HASH_KEY changed expiry ordered:u8 fields    the same of a key with a hash
+//!         | NAME                                         the pieces in front are a field's name,
+//!         | VALUE                                        and those behind a key or a name are its value
 //!         | LIFE   node life floor                       an origin, behind all slots
 //!         | ONCE   last_id last_use most idle_ms         about all sessions, behind all origins
 //!         | SESSION id use stamp_ms                      a session: its last use
 //!         | RECORD number slots shape                    an origin's or a session's record, and behind it
 //!         | PART   reply                                 its reply, or each of an array's,
 //!         | INNER  replies                               an array in it, of so many, which come next
+//!         | MAP    pairs                                 a map, of so many names and values, which come next
+//!         | PAIRS  pairs                                 or names and values that are shown as pairs
 //!         | LONG   tag                                   or the pieces in front are such a reply's text,
 //!         | SAME   tag text                              or a text that an earlier record has brought
 //!         | END    keys records                          last of all: how many there were
 //! ```
 //!
 //! Unnamed widths are varints; `key`, `data`, `bytes` and `reply` have their length before them. `expiry` is
-//! 0 for none, or one more than the time. The items of slots, of origins, of an origin's records and of
+//! 0 for none, or one more than the time. The fields of a hash come in its order. The items of slots, of origins, of an origin's records and of
 //! sessions come in ascending order; keys within a slot come in any. A version that another one cannot read has another number.
 //!
 //! Replies share their texts, with each other and with the store: a connection that asks a thousand times for a

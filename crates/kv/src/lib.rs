@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`command`] | what a client asks for: parsed from a request, written into the log, read back |
 //! | [`reply`] | what it is told, in no protocol yet |
+//! | [`glob`] | patterns, as KEYS and CONFIG GET have them |
 //! | [`slot`] | which of the 16384 slots a key lives in |
 //! | [`store`] | keys and values, and what each command does to them |
 //! | [`session`] | which numbered requests have been done, and how they were answered |
@@ -30,6 +31,7 @@ mod contact;
 mod direct;
 mod entry;
 mod forward;
+pub mod glob;
 pub mod image;
 mod outgoing;
 pub mod replica;
@@ -42,6 +44,8 @@ pub mod store;
 mod codec;
 mod digest;
 mod integer;
+mod long_double;
+mod natural;
 
 pub use clerk::Clerk;
 pub use codec::DecodeError;

@@ -27,6 +27,7 @@ use crate::clock::Clocks;
 use crate::codec::DecodeError;
 use crate::command::Command;
 use crate::contact::{Answer, ClientId, Contact, Target};
+use crate::digest::Digest;
 use crate::direct::{Direct, Served};
 use crate::entry::{FLOOR_ONLY, Request};
 use crate::forward::{Answers, Forward, Forwarded, Outcome, Path};
@@ -157,7 +158,14 @@ impl Replica {
     /// A command of a client of this node. There will be one [`Answer`] with this token, unless
     /// the client is [forgotten](Self::forget) before.
     pub fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>) {
-        self.contact.submit(client, token, command);
+        if !command.has_draw() {
+            return self.contact.submit(client, token, command);
+        }
+        // No command has this node's, its life's, the client's and the command's number but this one.
+        let Origin { node, life } = self.origin;
+        let mut drawn = command.clone();
+        drawn.draw(Digest::new(7).word(node).word(life).word(client.0).word(token).finish());
+        self.contact.submit(client, token, &drawn);
     }
 
     /// Whether clients should go on sending. Commands that come all the same are taken.

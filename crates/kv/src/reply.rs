@@ -11,8 +11,10 @@
 //! | 3 | integer | 8 bytes, two's complement, the lowest first |
 //! | 4 | simple string | length, bytes |
 //! | 5 | bulk string | length, bytes |
-//! | 6 | array | count, replies; an array in it holds none |
+//! | 6 | array | count, replies; down to a third array, one in the other |
 //! | 7 | error | length, bytes |
+//! | 8 | map | count, as many names and values in turn, none of them an array or a map |
+//! | 9 | pairs | the same |
 
 use bytes::Bytes;
 
@@ -22,6 +24,9 @@ use crate::command::{MAX_ARGUMENTS, MAX_VALUE_BYTES};
 /// The most bytes that the values of one reply have together: 64 MiB. MGET answers with an error above it,
 /// for a short command can name a long value a million times.
 pub const MAX_REPLY_BYTES: usize = 64 * 1024 * 1024;
+
+/// How deep arrays may be: an array in an array in an array.
+pub(crate) const MAX_DEPTH: usize = 3;
 
 /// One answer. It shares the bytes of the value that it shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +41,12 @@ pub enum Reply {
     Simple(Bytes),
     /// A value.
     Bulk(Bytes),
-    /// Several answers. An array in it, as a transaction has them, holds none.
+    /// Several answers: not more than `MAX_DEPTH` arrays, one in the other, as when a transaction scans.
     Array(Vec<Reply>),
+    /// Names and values in turn, which RESP3 has a form of its own for. It holds no array and no map.
+    Map(Vec<Reply>),
+    /// Names and values in turn, which RESP3 shows as an array of two each. It holds no array and no map.
+    Pairs(Vec<Reply>),
     /// Why it was not done: an upper-case word for the client's program, then a sentence. No line end in it.
     Error(Bytes),
 }
@@ -49,12 +58,18 @@ const SIMPLE: u8 = 4;
 const BULK: u8 = 5;
 const ARRAY: u8 = 6;
 const ERROR: u8 = 7;
+const MAP: u8 = 8;
+const PAIRS: u8 = 9;
 
 impl Reply {
     /// Redis's error for wrong options.
     pub(crate) const SYNTAX_ERROR: Self = Self::error_text("ERR syntax error");
     /// Redis's error where a number is needed.
     pub(crate) const NOT_AN_INTEGER: Self = Self::error_text("ERR value is not an integer or out of range");
+
+    /// Redis's error where the key holds something else than the command is for.
+    pub(crate) const WRONG_TYPE: Self =
+        Self::error_text("WRONGTYPE Operation against a key holding the wrong kind of value");
 
     /// An error with a fixed text.
     pub const fn error_text(text: &'static str) -> Self {
@@ -66,14 +81,44 @@ impl Reply {
         Self::Error(text.into())
     }
 
+    /// The value that it shows; empty where there is none, as the course labs want a missing key to read.
+    pub fn into_value(self) -> Bytes {
+        match self {
+            Self::Bulk(value) => value,
+            _ => Bytes::new(),
+        }
+    }
+
     /// About how many bytes of memory it holds.
     pub fn memory_bytes(&self) -> usize {
         let held = match self {
             Self::Ok | Self::Nil | Self::Int(_) => 0,
             Self::Simple(bytes) | Self::Bulk(bytes) | Self::Error(bytes) => bytes.len(),
-            Self::Array(replies) => replies.iter().map(Self::memory_bytes).sum(),
+            Self::Array(replies) | Self::Map(replies) | Self::Pairs(replies) => {
+                replies.iter().map(Self::memory_bytes).sum()
+            }
         };
         size_of::<Self>() + held
+    }
+
+    /// How many replies are in it.
+    pub(crate) fn elements(&self) -> usize {
+        match self {
+            Self::Array(replies) | Self::Map(replies) | Self::Pairs(replies) => {
+                replies.len() + replies.iter().map(Self::elements).sum::<usize>()
+            }
+            _ => 0,
+        }
+    }
+
+    /// How many bytes its texts have together.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Array(replies) | Self::Map(replies) | Self::Pairs(replies) => {
+                replies.iter().map(Self::text_bytes).sum()
+            }
+            flat => flat.text().map_or(0, |(_, text)| text.len()),
+        }
     }
 
     /// The tag and the text of a reply that is one.
@@ -82,7 +127,7 @@ impl Reply {
             Self::Simple(text) => Some((SIMPLE, text)),
             Self::Bulk(text) => Some((BULK, text)),
             Self::Error(text) => Some((ERROR, text)),
-            Self::Ok | Self::Nil | Self::Int(_) | Self::Array(_) => None,
+            Self::Ok | Self::Nil | Self::Int(_) | Self::Array(_) | Self::Map(_) | Self::Pairs(_) => None,
         }
     }
 
@@ -104,18 +149,12 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// On an array inside an array of an array, which no command answers with.
+    /// On arrays deeper than `MAX_DEPTH`, and on an array in a map: no command answers with such.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Array(replies) => put_array(out, replies, |reply, out| match reply {
-                Self::Array(inner) => put_array(out, inner, Self::encode_flat),
-                flat => flat.encode_flat(out),
-            }),
-            flat => flat.encode_flat(out),
-        }
+        self.encode_nested(out, MAX_DEPTH);
     }
 
-    fn encode_flat(&self, out: &mut Vec<u8>) {
+    fn encode_nested(&self, out: &mut Vec<u8>, depth: usize) {
         match self {
             Self::Ok => out.push(OK),
             Self::Nil => out.push(NIL),
@@ -123,7 +162,17 @@ impl Reply {
                 out.push(INT);
                 out.extend_from_slice(&number.to_le_bytes());
             }
-            Self::Array(inner) => panic!("an array too deep: {inner:?}"),
+            Self::Array(_) | Self::Map(_) | Self::Pairs(_) if depth == 0 => panic!("too deep: {self:?}"),
+            Self::Array(replies) => {
+                out.push(ARRAY);
+                codec::put_varint(out, replies.len() as u64);
+                replies.iter().for_each(|reply| reply.encode_nested(out, depth - 1));
+            }
+            Self::Map(replies) | Self::Pairs(replies) => {
+                out.push(if let Self::Map(_) = self { MAP } else { PAIRS });
+                codec::put_varint(out, replies.len() as u64 / 2);
+                replies.iter().for_each(|reply| reply.encode_nested(out, 0));
+            }
             Self::Simple(_) | Self::Bulk(_) | Self::Error(_) => {
                 let (tag, text) = self.text().expect("it is a text");
                 out.push(tag);
@@ -141,13 +190,13 @@ impl Reply {
     /// number of bytes and by [`MAX_ARGUMENTS`].
     pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let reply = Self::decode_nested(&mut reader, bytes, 2)?;
+        let reply = Self::decode_nested(&mut reader, bytes, MAX_DEPTH)?;
         reader.finish()?;
         Ok(reply)
     }
 
-    /// A reply with arrays in it down to that depth.
-    fn decode_nested(reader: &mut Reader<'_>, shared: &Bytes, depth: u32) -> Result<Self, DecodeError> {
+    /// A reply of arrays down to that depth.
+    fn decode_nested(reader: &mut Reader<'_>, shared: &Bytes, depth: usize) -> Result<Self, DecodeError> {
         match reader.byte()? {
             ARRAY if depth > 0 => {
                 let count = reader.count("replies", MAX_ARGUMENTS, 1)?;
@@ -156,6 +205,14 @@ impl Reply {
                     replies.push(Self::decode_nested(reader, shared, depth - 1)?);
                 }
                 Ok(Self::Array(replies))
+            }
+            tag @ (MAP | PAIRS) if depth > 0 => {
+                let count = 2 * reader.count("pairs", MAX_ARGUMENTS / 2, 2)?;
+                let mut replies = Vec::with_capacity(count);
+                for _ in 0..count {
+                    replies.push(Self::decode_nested(reader, shared, 0)?);
+                }
+                Ok(if tag == MAP { Self::Map(replies) } else { Self::Pairs(replies) })
             }
             tag => Self::decode_flat(tag, reader, shared),
         }
@@ -170,16 +227,10 @@ impl Reply {
             SIMPLE => Self::Simple(text()?),
             BULK => Self::Bulk(text()?),
             ERROR => Self::Error(text()?),
-            ARRAY => return Err(DecodeError::NestedArray),
+            ARRAY | MAP | PAIRS => return Err(DecodeError::NestedArray),
             tag => return Err(DecodeError::UnknownOpcode(tag)),
         })
     }
-}
-
-fn put_array(out: &mut Vec<u8>, replies: &[Reply], put: impl Fn(&Reply, &mut Vec<u8>)) {
-    out.push(ARRAY);
-    codec::put_varint(out, replies.len() as u64);
-    replies.iter().for_each(|reply| put(reply, out));
 }
 
 #[cfg(test)]
@@ -199,7 +250,7 @@ mod tests {
     #[test]
     fn the_encoding_stays_as_it_is() {
         let text = Bytes::from_static(b"ab");
-        let cases: [(Reply, &[u8]); 8] = [
+        let cases: [(Reply, &[u8]); 11] = [
             (Reply::Ok, b"\x01"),
             (Reply::Nil, b"\x02"),
             (Reply::Int(-2), b"\x03\xfe\xff\xff\xff\xff\xff\xff\xff"),
@@ -207,6 +258,12 @@ mod tests {
             (Reply::Bulk(text.clone()), b"\x05\x02ab"),
             (Reply::Array(vec![Reply::Nil, Reply::Bulk(text.clone())]), b"\x06\x02\x02\x05\x02ab"),
             (Reply::Array(vec![Reply::Array(vec![Reply::Ok])]), b"\x06\x01\x06\x01\x01"),
+            (
+                Reply::Array(vec![Reply::Array(vec![Reply::Array(vec![Reply::Nil])])]),
+                b"\x06\x01\x06\x01\x06\x01\x02",
+            ),
+            (Reply::Map(vec![Reply::Bulk(text.clone()), Reply::Nil]), b"\x08\x01\x05\x02ab\x02"),
+            (Reply::Pairs(vec![Reply::Bulk(text.clone()), Reply::Nil]), b"\x09\x01\x05\x02ab\x02"),
             (Reply::Error(text), b"\x07\x02ab"),
         ];
         for (reply, bytes) in cases {
@@ -220,10 +277,16 @@ mod tests {
         let decode = |bytes: &'static [u8]| Reply::decode(&Bytes::from_static(bytes)).unwrap_err();
         assert_eq!(decode(b""), DecodeError::Truncated);
         assert_eq!(decode(b"\x00"), DecodeError::UnknownOpcode(0));
-        assert_eq!(decode(b"\x08"), DecodeError::UnknownOpcode(8));
+        assert_eq!(decode(b"\x0a"), DecodeError::UnknownOpcode(10));
+        assert_eq!(decode(b"\x08\x01\x09\x00\x02"), DecodeError::NestedArray);
         assert_eq!(decode(b"\x01\x01"), DecodeError::TrailingBytes(1));
         assert_eq!(decode(b"\x05\x03ab"), DecodeError::Truncated);
-        assert_eq!(decode(b"\x06\x01\x06\x01\x06\x00"), DecodeError::NestedArray);
+        assert_eq!(decode(b"\x06\x01\x06\x01\x06\x01\x06\x00"), DecodeError::NestedArray);
+        assert_eq!(decode(b"\x06\x01\x06\x01\x06\x01\x08\x00"), DecodeError::NestedArray);
+        assert_eq!(decode(b"\x08\x01\x06\x00\x02"), DecodeError::NestedArray);
+        assert_eq!(decode(b"\x08\x01\x08\x00\x02"), DecodeError::NestedArray);
+        assert_eq!(decode(b"\x08\x01\x02"), DecodeError::Truncated);
+        assert!(matches!(decode(b"\x08\x81\x80\x20"), DecodeError::TooLarge { .. }));
         assert_eq!(decode(b"\x06\x80\x80\x40\x01"), DecodeError::Truncated);
         assert!(matches!(decode(b"\x06\x81\x80\x40"), DecodeError::TooLarge { .. }));
         assert!(matches!(decode(b"\x05\x81\x80\x80\x08"), DecodeError::TooLarge { .. }));
@@ -250,15 +313,29 @@ mod tests {
         ]
     }
 
+    fn map() -> impl Strategy<Value = Reply> {
+        let pairs = vec((flat(), flat()), 0..9);
+        (pairs, any::<bool>()).prop_map(|(pairs, is_map)| {
+            let replies = pairs.into_iter().flat_map(|(name, value)| [name, value]).collect();
+            if is_map { Reply::Map(replies) } else { Reply::Pairs(replies) }
+        })
+    }
+
     fn array(inner: impl Strategy<Value = Reply>) -> impl Strategy<Value = Reply> {
         vec(inner, 0..9).prop_map(Reply::Array)
+    }
+
+    fn reply() -> impl Strategy<Value = Reply> {
+        let innermost = prop_oneof![4 => flat(), 1 => array(flat()), 1 => map()];
+        let inner = prop_oneof![4 => flat(), 1 => array(innermost), 1 => map()];
+        prop_oneof![1 => flat(), 1 => map(), 3 => array(inner)]
     }
 
     proptest! {
         #![proptest_config(crate::fixed_cases())]
 
         #[test]
-        fn what_is_encoded_is_decoded(reply in prop_oneof![flat(), array(prop_oneof![4 => flat(), 1 => array(flat())])]) {
+        fn what_is_encoded_is_decoded(reply in reply()) {
             let bytes = encoded(&reply);
             for end in 0..bytes.len() {
                 prop_assert!(Reply::decode(&bytes.slice(..end)).is_err(), "cut at {}", end);
@@ -267,7 +344,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_decoded_has_one_encoding(bytes in vec(prop_oneof![0u8..9, any::<u8>()], 0..24)) {
+        fn what_is_decoded_has_one_encoding(bytes in vec(prop_oneof![0u8..11, any::<u8>()], 0..24)) {
             let bytes = Bytes::from(bytes);
             if let Ok(reply) = Reply::decode(&bytes) {
                 prop_assert_eq!(encoded(&reply), bytes);

@@ -9,17 +9,28 @@
 //! larger buffer. A reply shares the stored bytes. APPEND grows a value in place while no reply and no
 //! snapshot shares it, with room to spare, so that many small appends cost what they weigh.
 //!
+//! A key holds a string or a hash, whose fields a snapshot shares leaf by leaf: see `hash`.
+//!
 //! FLUSHALL puts new slots into the place of the old, and sets the old ones aside: freeing millions of keys
-//! takes long, and is done in slices, by [`Store::collect_garbage`].
+//! takes long, and is done in slices, by [`Store::collect_garbage`]. The same goes for a hash with many fields.
 //!
 //! Some keys are held only up to a time: `expiry` says how they go.
 //!
 //! What a command does depends on the store and the command alone, never on the seed of its hash tables.
 
 mod contents;
+mod data;
 mod expiry;
+mod garbage;
+mod hash;
+mod hashes;
+mod hashes_read;
 mod key;
+mod keys;
+mod rank;
+mod scan;
 mod slot_table;
+mod strings;
 mod transaction;
 
 #[cfg(test)]
@@ -36,7 +47,11 @@ use crate::integer;
 use crate::reply::{MAX_REPLY_BYTES, Reply};
 use crate::slot::{self, SLOT_COUNT};
 pub(crate) use contents::{Kept, KeyMark, SlotMark};
+pub(crate) use data::Data;
 use expiry::{EXPIRY_BYTES, Expiries};
+use garbage::Garbage;
+pub(crate) use hash::{Field, Hash, MAX_LISTED_FIELDS};
+use scan::{Filter, MAX_STEPS};
 use slot_table::{Entry, KeyHasher, Slot, Value};
 
 /// About what a key costs beside its own bytes and its value's, in memory.
@@ -56,10 +71,8 @@ pub struct Store {
     expiries: Expiries,
     /// See [`Store::memory_bytes`].
     memory_bytes: usize,
-    /// The slots that FLUSHALL has replaced and that still hold memory.
-    garbage: Vec<Arc<Slot>>,
-    /// The indices of expiries that went with them.
-    old_expiries: Vec<Expiries>,
+    /// What is gone and still holds memory.
+    garbage: Garbage,
 }
 
 /// Where a key is looked for.
@@ -81,8 +94,7 @@ impl Clone for Store {
             keys: self.keys,
             expiries: self.expiries.counted(),
             memory_bytes: self.memory_bytes,
-            garbage: Vec::new(),
-            old_expiries: Vec::new(),
+            garbage: Garbage::default(),
         }
     }
 }
@@ -101,8 +113,7 @@ impl Store {
             keys: 0,
             expiries: Expiries::default(),
             memory_bytes: 0,
-            garbage: Vec::new(),
-            old_expiries: Vec::new(),
+            garbage: Garbage::default(),
         }
     }
 
@@ -139,21 +150,29 @@ impl Store {
                 }
                 Reply::Int(absent.into())
             }
-            Command::Append { key, value } => self.append(key, value, index),
+            Command::Append { key, value } => settled(self.append(key, value, index)),
             Command::Del { keys } => {
                 Reply::Int(keys.as_slice().iter().map(|key| i64::from(self.remove(key, index))).sum())
             }
-            Command::IncrBy { key, delta } => self.increment(key, *delta, index),
+            Command::IncrBy { key, delta } => settled(self.increment(key, *delta, index)),
             Command::MSet { pairs } => {
                 for (key, value) in pairs {
                     self.put(key, Bytes::copy_from_slice(value), None, index);
                 }
                 Reply::Ok
             }
+            Command::MSetNx { pairs } => self.set_new(pairs, index),
+            Command::SetRange { key, offset, value } => settled(self.set_range(key, *offset, value, index)),
+            Command::IncrByFloat { key, text } => settled(self.increment_by_float(key, text, index)),
+            Command::GetDel { key } => self.get_del(key, index),
+            Command::DelIf { key, comparison } => self.del_if(key, *comparison, index),
+            Command::Rename { key, to, only_new } => self.rename(key, to, *only_new, index),
+            Command::Copy { key, to, replace } => self.copy(key, to, *replace, index),
             Command::GetEx { key, expiry } => self.get_ex(key, *expiry, index),
             Command::Expire { key, moment, condition } => self.expire(key, *moment, *condition, index),
             Command::Persist { key } => self.persist(key, index),
             Command::Exec { conditions, commands } => self.transact(conditions, commands, index),
+            Command::Hash { key, command } => settled(self.execute_hash(key, command, index)),
             Command::FlushAll => self.flush(index),
             Command::Get { .. }
             | Command::StrLen { .. }
@@ -162,6 +181,12 @@ impl Store {
             | Command::Type { .. }
             | Command::Ttl { .. }
             | Command::Watch { .. }
+            | Command::GetRange { .. }
+            | Command::RandomKey { .. }
+            | Command::Keys { .. }
+            | Command::Scan { .. }
+            | Command::Object { .. }
+            | Command::MemoryUsage { .. }
             | Command::DbSize => self.read(command, self.now_ms),
             Command::Session(_) => panic!("not the store's: {command:?}"),
         }
@@ -176,20 +201,32 @@ impl Store {
     pub fn read(&self, command: &Command<'_>, clock_ms: u64) -> Reply {
         match command {
             Command::Get { key } => bulk(self.find(key)),
-            Command::StrLen { key } => Reply::Int(self.find(key).map_or(0, |value| length(&value.data))),
+            Command::StrLen { key } => match self.find(key).map(|value| value.data.string()) {
+                None => Reply::Int(0),
+                Some(text) => settled(text.map(|text| Reply::Int(length(text)))),
+            },
             Command::Exists { keys } => {
                 Reply::Int(keys.as_slice().iter().map(|key| i64::from(self.find(key).is_some())).sum())
             }
             Command::MGet { keys } => self.get_many(keys.as_slice()),
             Command::Type { key } => {
-                let name: &[u8] = if self.find(key).is_some() { b"string" } else { b"none" };
-                Reply::Simple(Bytes::from_static(name))
+                let name = self.find(key).map_or("none", |value| value.data.type_name());
+                Reply::Simple(Bytes::from_static(name.as_bytes()))
             }
             Command::Ttl { key, is_absolute, in_seconds } => {
                 self.time_of(key, *is_absolute, *in_seconds, clock_ms)
             }
             Command::Watch { keys } => self.look_at(keys),
             Command::Exec { conditions, commands } => self.transact_reads(conditions, commands, clock_ms),
+            Command::Hash { key, command } => settled(self.read_hash(key, command)),
+            Command::GetRange { key, start, end } => settled(self.get_range(key, *start, *end)),
+            Command::RandomKey { draw } => self.random_key(*draw),
+            Command::Keys { pattern } => self.keys_like(pattern, MAX_STEPS),
+            Command::Scan { cursor, count, pattern, type_name } => {
+                self.scan(*cursor, *count, &Filter { pattern: *pattern, type_name: *type_name })
+            }
+            Command::Object { key, aspect } => self.describe(key, *aspect),
+            Command::MemoryUsage { key } => self.memory_usage(key),
             Command::DbSize => {
                 Reply::Int(i64::try_from(self.len()).expect("fewer keys than bytes of memory"))
             }
@@ -197,26 +234,10 @@ impl Store {
         }
     }
 
-    /// Frees what FLUSHALL has set aside, about `budget` keys of it (a few thousand more at most). Returns
+    /// Frees what has been set aside, about `budget` keys or fields of it (a few thousand more at most). Returns
     /// whether something is left.
     pub fn collect_garbage(&mut self, budget: usize) -> bool {
-        let mut freed = 0;
-        while freed < budget
-            && let Some(slot) = self.garbage.last_mut()
-        {
-            // A slot that a snapshot holds too is the snapshot's to free.
-            let shard = Arc::get_mut(slot).and_then(Slot::discard_shard);
-            freed += shard.unwrap_or_else(|| self.garbage.pop().map_or(0, |last| last.len())).max(1);
-        }
-        while freed < budget
-            && let Some(expiries) = self.old_expiries.last_mut()
-        {
-            freed += 1;
-            if !expiries.discard() {
-                self.old_expiries.pop();
-            }
-        }
-        !self.garbage.is_empty() || !self.old_expiries.is_empty()
+        self.garbage.collect(budget)
     }
 
     /// A digest of everything that the log decides: keys, values, and what is noted about them. Equal stores
@@ -228,7 +249,7 @@ impl Store {
             // A sum, since it is the same in every order of the keys.
             let keys = slot.iter().fold(head, |sum, Entry { key, value }| {
                 let expiry = value.expires_ms.map_or([0, 0], |at| [1, at]);
-                let key = Digest::new(1).bytes(key).bytes(&value.data).word(value.changed);
+                let key = value.data.digest(key).word(value.changed);
                 sum.wrapping_add(key.word(expiry[0]).word(expiry[1]).finish())
             });
             sum.wrapping_add(keys)
@@ -239,7 +260,7 @@ impl Store {
         &mut self,
         key: &[u8],
         value: &[u8],
-        condition: Condition,
+        condition: Condition<'_>,
         get: bool,
         expiry: SetExpiry,
         index: Index,
@@ -248,72 +269,70 @@ impl Store {
             Condition::Always => true,
             Condition::IfAbsent => self.find(key).is_none(),
             Condition::IfPresent => self.find(key).is_some(),
+            Condition::If(comparison) => match self.compares(key, comparison) {
+                Ok(compares) => compares,
+                Err(error) => return error,
+            },
         };
-        if !wanted {
-            return if get { bulk(self.find(key)) } else { Reply::Nil };
+        let shown = if get { bulk(self.find(key)) } else { Reply::Nil };
+        if !wanted || matches!(shown, Reply::Error(_)) {
+            return shown;
         }
         let at = match expiry {
             SetExpiry::Never => None,
             SetExpiry::Keep => self.find(key).and_then(|value| value.expires_ms),
             SetExpiry::To(moment) => Some(moment.resolve(self.now_ms)),
         };
-        let old = if at.is_some_and(|at| at <= self.now_ms) {
-            self.take_out(key, index)
+        if at.is_some_and(|at| at <= self.now_ms) {
+            self.take_out(key, index);
         } else {
-            self.put(key, Bytes::copy_from_slice(value), at, index)
-        };
-        match (get, old) {
-            (false, _) => Reply::Ok,
-            (true, Some(old)) => Reply::Bulk(old.data),
-            (true, None) => Reply::Nil,
+            self.put(key, Bytes::copy_from_slice(value), at, index);
         }
+        if get { shown } else { Reply::Ok }
     }
 
-    fn append(&mut self, key: &[u8], suffix: &[u8], index: Index) -> Reply {
+    fn append(&mut self, key: &[u8], suffix: &[u8], index: Index) -> Result<Reply, Reply> {
         let place = self.place(key);
         let Some(old) = self.find(key) else {
             self.put(key, Bytes::copy_from_slice(suffix), None, index);
-            return Reply::Int(length(suffix));
+            return Ok(Reply::Int(length(suffix)));
         };
-        if old.data.len() + suffix.len() > MAX_VALUE_BYTES {
-            return Reply::error(format!(
-                "ERR string exceeds maximum allowed size ({MAX_VALUE_BYTES} bytes)"
-            ));
+        if old.data.string()?.len() + suffix.len() > MAX_VALUE_BYTES {
+            return Err(too_large("string", MAX_VALUE_BYTES));
         }
         let value = Arc::make_mut(&mut self.slots[place.slot]).get_mut(place.hash, key);
-        let value = value.expect("it was there a moment ago");
-        value.data = appended(std::mem::take(&mut value.data), suffix);
-        value.changed = index;
+        let Some(Value { data: Data::String(text), changed, .. }) = value else {
+            panic!("it was there a moment ago");
+        };
+        *text = appended(std::mem::take(text), suffix);
+        *changed = index;
         self.memory_bytes += suffix.len();
-        Reply::Int(length(&value.data))
+        Ok(Reply::Int(length(text)))
     }
 
-    fn increment(&mut self, key: &[u8], delta: i64, index: Index) -> Reply {
+    fn increment(&mut self, key: &[u8], delta: i64, index: Index) -> Result<Reply, Reply> {
         let held = self.find(key);
-        let Some(old) = held.map_or(Some(0), |value| integer::parse(&value.data)) else {
-            return Reply::NOT_AN_INTEGER;
-        };
+        let old =
+            held.map_or(Ok(0), |value| integer::parse(value.data.string()?).ok_or(Reply::NOT_AN_INTEGER))?;
         let expires_ms = held.and_then(|value| value.expires_ms);
-        let Some(new) = old.checked_add(delta) else {
-            return Reply::error_text("ERR increment or decrement would overflow");
-        };
+        let new = old.checked_add(delta);
+        let new = new.ok_or(Reply::error_text("ERR increment or decrement would overflow"))?;
         let text = Bytes::copy_from_slice(itoa::Buffer::new().format(new).as_bytes());
         self.put(key, text, expires_ms, index);
-        Reply::Int(new)
+        Ok(Reply::Int(new))
     }
 
     fn get_many(&self, keys: &[&[u8]]) -> Reply {
         let mut replies = Vec::with_capacity(keys.len());
         let mut bytes = 0;
         for key in keys {
-            let value = self.find(key);
-            bytes += value.map_or(0, |value| value.data.len());
+            // What is no string is nothing here, as it is to Redis.
+            let text = self.find(key).and_then(|value| value.data.string().ok());
+            bytes += text.map_or(0, Bytes::len);
             if bytes > MAX_REPLY_BYTES {
-                return Reply::error(format!(
-                    "ERR reply exceeds maximum allowed size ({MAX_REPLY_BYTES} bytes)"
-                ));
+                return too_large("reply", MAX_REPLY_BYTES);
             }
-            replies.push(bulk(value));
+            replies.push(text.map_or(Reply::Nil, |text| Reply::Bulk(text.clone())));
         }
         Reply::Array(replies)
     }
@@ -321,14 +340,14 @@ impl Store {
     fn flush(&mut self, index: Index) -> Reply {
         // From a slot without a key none is removed. Slots of one epoch begin as one.
         let mut fresh = Arc::new(Slot::empty(index, 0));
-        for slot in self.slots.iter_mut().filter(|slot| slot.len() > 0) {
+        let filled = self.slots.iter_mut().filter(|slot| slot.len() > 0).map(|slot| {
             if fresh.epoch != slot.epoch {
                 fresh = Arc::new(Slot::empty(index, slot.epoch));
             }
-            self.garbage.push(std::mem::replace(slot, Arc::clone(&fresh)));
-        }
+            std::mem::replace(slot, Arc::clone(&fresh))
+        });
+        self.garbage.add(filled, std::mem::take(&mut self.expiries));
         (self.keys, self.memory_bytes) = (0, 0);
-        self.old_expiries.push(std::mem::take(&mut self.expiries));
         Reply::Ok
     }
 
@@ -349,14 +368,24 @@ impl Store {
     }
 
     /// Gives a key a value; returns the old one, unless its time was over.
-    fn put(&mut self, key: &[u8], data: Bytes, expires_ms: Option<u64>, index: Index) -> Option<Value> {
+    fn put(
+        &mut self,
+        key: &[u8],
+        data: impl Into<Data>,
+        expires_ms: Option<u64>,
+        index: Index,
+    ) -> Option<Value> {
         let place = self.place(key);
-        let weight = data.len();
+        let data = data.into();
+        let weight = data.memory_bytes();
         let value = Value { data, changed: index, expires_ms };
         let slot = Arc::make_mut(&mut self.slots[place.slot]);
         let old = slot.insert(&self.hasher, place.hash, key, value);
         match &old {
-            Some(old) => self.memory_bytes -= old.data.len(),
+            Some(old) => {
+                self.memory_bytes -= old.data.memory_bytes();
+                self.garbage.spare(&old.data);
+            }
             None => {
                 self.keys += 1;
                 self.memory_bytes += key.len() + ENTRY_OVERHEAD_BYTES;
@@ -377,7 +406,8 @@ impl Store {
         self.slots[place.slot].get(place.hash, key)?;
         let old = Arc::make_mut(&mut self.slots[place.slot]).remove(place.hash, key, index)?;
         self.keys -= 1;
-        self.memory_bytes -= key.len() + old.data.len() + ENTRY_OVERHEAD_BYTES;
+        self.memory_bytes -= key.len() + old.data.memory_bytes() + ENTRY_OVERHEAD_BYTES;
+        self.garbage.spare(&old.data);
         self.note_expiry(key, old.expires_ms, None);
         Some(old).filter(|old| old.is_live(self.now_ms))
     }
@@ -400,8 +430,22 @@ fn appended(data: Bytes, suffix: &[u8]) -> Bytes {
     grown.freeze()
 }
 
+/// The reply to a read of a string.
 fn bulk(value: Option<&Value>) -> Reply {
-    value.map_or(Reply::Nil, |value| Reply::Bulk(value.data.clone()))
+    match value.map(|value| &value.data) {
+        None => Reply::Nil,
+        Some(Data::String(text)) => Reply::Bulk(text.clone()),
+        Some(Data::Hash(_)) => Reply::WRONG_TYPE,
+    }
+}
+
+/// The reply, whichever it is.
+fn settled(done: Result<Reply, Reply>) -> Reply {
+    done.unwrap_or_else(|error| error)
+}
+
+fn too_large(what: &str, limit: usize) -> Reply {
+    Reply::error(format!("ERR {what} exceeds maximum allowed size ({limit} bytes)"))
 }
 
 fn length(bytes: &[u8]) -> i64 {

@@ -3,6 +3,8 @@
 mod common;
 #[path = "replicas/expiry.rs"]
 mod expiry;
+#[path = "replicas/keys.rs"]
+mod keys;
 #[path = "replicas/transactions.rs"]
 mod transactions;
 

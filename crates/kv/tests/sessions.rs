@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use bowline_kv::command::{SessionCommand, Unchanged};
 use bowline_kv::{Command, Replica, Reply, Served};
 use bowline_raft::NodeId;
 use common::World;
@@ -62,6 +63,53 @@ fn errors_are_recorded_and_several_keys_are_one_unit() {
     world.ask(3, "MSET a 2 b 2");
     assert_eq!(world.ask(2, "ONCE 1 2 MSET a 1 b 1"), Reply::Ok);
     assert_eq!(world.ask(2, "MGET a b"), Reply::Array(vec![bulk("2"), bulk("2")]));
+}
+
+fn exec<'a>(conditions: &[Unchanged<'a>], lines: &[&'a str]) -> Box<Command<'a>> {
+    let parse = |line: &'a str| {
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        Command::parse(&args).expect("a valid command")
+    };
+    let commands = lines.iter().map(|line| parse(line)).collect();
+    Box::new(Command::Exec { conditions: conditions.to_vec(), commands })
+}
+
+fn run(world: &mut World, node: u64, number: u64, command: Box<Command<'_>>) -> Reply {
+    let command = Command::Session(SessionCommand::Run { session: 1, number, command });
+    let token = world.submit_command(node, 1, &command);
+    world.pass(Duration::from_millis(100));
+    world.reply(node, token)
+}
+
+#[test]
+fn a_transaction_happens_once_and_its_record_asks_for_no_condition() {
+    let mut world = World::new(3);
+    world.ask(1, "ONCE OPEN");
+    let unchanged = Unchanged { key: b"a", existed: false, since: world.replicas[&1].status().last_applied };
+    let done = Reply::Array(vec![Reply::Int(1), Reply::Array(vec![Reply::Nil, bulk("1")])]);
+    for node in [1, 2, 3] {
+        // Sent again its condition does not hold any more, and nobody asks.
+        assert_eq!(run(&mut world, node, 1, exec(&[unchanged], &["INCR a", "MGET b a"])), done);
+        // Nor does it matter what it would do.
+        assert_eq!(run(&mut world, node, 1, exec(&[], &["INCR a"])), done);
+    }
+    assert_eq!(world.ask(2, "GET a"), bulk("1"));
+    // What a condition has stopped is recorded too.
+    assert_eq!(run(&mut world, 1, 2, exec(&[unchanged], &["INCR a"])), Reply::Nil);
+    assert_eq!(run(&mut world, 2, 2, exec(&[], &["INCR a"])), Reply::Nil);
+    assert!(text(&run(&mut world, 2, 1, exec(&[], &["INCR a"]))).starts_with("ONCESTALE "));
+    // One that only reads is a read, and leaves no record.
+    let read = Reply::Array(vec![bulk("1")]);
+    assert_eq!(run(&mut world, 3, 3, exec(&[], &["GET a"])), read);
+    assert_eq!(run(&mut world, 3, 3, exec(&[], &["INCR a"])), Reply::Array(vec![Reply::Int(2)]));
+    for id in 1..=3 {
+        world.restart(id, 2);
+    }
+    world.pass(Duration::from_secs(3));
+    assert_eq!(run(&mut world, 1, 3, exec(&[], &["INCR a"])), Reply::Array(vec![Reply::Int(2)]));
+    assert_eq!(world.ask(1, "ONCE CLOSE 1"), Reply::Ok);
+    assert!(text(&run(&mut world, 2, 3, exec(&[], &["INCR a"]))).starts_with("NOSESSION "));
+    assert_eq!(world.ask(2, "GET a"), bulk("2"));
 }
 
 #[test]

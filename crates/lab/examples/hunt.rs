@@ -2,7 +2,8 @@
 //! first, as far as the time reaches.
 //!
 //! `cargo run -p bowline-lab --example hunt -- --seconds 40` prints a line for each scenario that failed, and for
-//! each property that was violated: `CAUGHT name | failing runs of runs | the first of them | what was seen`.
+//! each property that was violated: `CAUGHT name | failing runs of runs | the first of them | what was seen`. With
+//! `--parts kv` it keeps to the parts whose names begin so.
 
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use bowline_sim::host::DiskKind;
 use bowline_sim::hunt::{ASSERTION, Finding, Limits, Run, hunt};
 
 fn main() {
-    let mut scenarios: Vec<&'static Scenario> =
-        scenario::all().filter(|scenario| scenario.has_disks()).collect();
+    let (time, parts) = options();
+    let is_wanted = |scenario: &&Scenario| scenario.has_disks() && scenario.part.name().starts_with(&parts);
+    let mut scenarios: Vec<&'static Scenario> = scenario::all().filter(is_wanted).collect();
     scenarios.sort_by(|a, b| length(a).total_cmp(&length(b)));
     let a_round = 2 * scenarios.len() as u64;
-    let limits = Limits { time: time_limit(), enough: (100, 5 * a_round), patience: Duration::from_secs(20) };
+    let limits = Limits { time, enough: (100, 5 * a_round), patience: Duration::from_secs(20) };
     let runs = (0..).flat_map(move |seed| {
         let scenarios = scenarios.clone();
         scenarios.into_iter().flat_map(move |scenario| {
@@ -27,15 +29,17 @@ fn main() {
     print!("{}", hunt(runs, limits));
 }
 
-fn time_limit() -> Duration {
+/// How long it may take, and how the names of the parts begin.
+fn options() -> (Duration, String) {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match &arguments[..] {
-        [] => Duration::from_secs(40),
-        [name, seconds] if name == "--seconds" => {
-            Duration::from_secs(seconds.parse().expect("a number of seconds"))
-        }
-        other => panic!("{other:?}: only --seconds is known"),
-    }
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (seconds, parts) = match words[..] {
+        [] => ("40", ""),
+        ["--seconds", seconds] => (seconds, ""),
+        ["--seconds", seconds, "--parts", parts] => (seconds, parts),
+        _ => panic!("{words:?}: only --seconds and then --parts are known"),
+    };
+    (Duration::from_secs(seconds.parse().expect("a number of seconds")), parts.to_owned())
 }
 
 /// About how long the course's own servers take for it.

@@ -7,6 +7,7 @@
 
 mod clerk;
 mod generic;
+mod timed;
 mod verdict;
 
 use std::cell::{Cell, RefCell};
@@ -16,7 +17,9 @@ use std::time::Duration;
 
 use bowline_linearizability::History;
 use bowline_linearizability::course::{Answer, Operation};
+use bowline_linearizability::redis;
 use bowline_raft::peer::Persister;
+use bowline_sim::clock::Daytime;
 use bowline_sim::executor::{Sim, Task};
 use bowline_sim::host::{DiskKind, Host, PRE_VOTE, Parts};
 use bowline_sim::kv_server::KvServer;
@@ -32,7 +35,8 @@ use rand::seq::SliceRandom;
 use crate::run::Figures;
 
 pub use clerk::{ClerkLinks, LabClerk};
-pub(crate) use generic::{Generic, generic, generic_speed};
+pub(crate) use generic::{Generic, generic, generic_speed, partitioner};
+pub(crate) use timed::TimedClerk;
 
 /// What a run is made of.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +65,8 @@ struct Inner {
     clerks: Cell<u64>,
     operations: Cell<u64>,
     history: RefCell<History<Operation, Answer>>,
+    /// Commands about keys whose time ends.
+    timed: RefCell<History<redis::timed::Command, redis::Reply>>,
     /// The figures when the present printed test began.
     began: Cell<Figures>,
     /// Those of each that has ended.
@@ -75,6 +81,8 @@ struct Server {
     ends: Vec<EndId>,
     /// How often it was started.
     lives: u64,
+    /// What it takes for the time of day, if the script says so.
+    daytime: Option<Daytime>,
 }
 
 impl KvLab {
@@ -84,7 +92,8 @@ impl KvLab {
         if let Some(tracer) = &tracer {
             network.observe(Rc::new(tracer.clone()));
         }
-        let server = || Server { host: None, persister: Rc::default(), ends: Vec::new(), lives: 0 };
+        let server =
+            || Server { host: None, persister: Rc::default(), ends: Vec::new(), lives: 0, daytime: None };
         let lab = Self(Rc::new(Inner {
             sim: sim.clone(),
             setting,
@@ -94,7 +103,8 @@ impl KvLab {
             script: RefCell::new(stream(setting.seed, "script", 0)),
             clerks: Cell::new(0),
             operations: Cell::new(0),
-            history: RefCell::new(History::new()),
+            history: RefCell::default(),
+            timed: RefCell::default(),
             began: Cell::default(),
             sections: RefCell::default(),
         }));
@@ -219,6 +229,9 @@ impl KvLab {
             watch: self.0.watch.clone(),
         };
         let host = Host::start_kv(&self.0.sim, parts, self.0.setting.max_raft_state);
+        if let Some(daytime) = server.daytime {
+            host.set_daytime(daytime);
+        }
         network.add_server(name(i), host.kv_service());
         server.host = Some(host);
     }
@@ -230,6 +243,11 @@ impl KvLab {
 
     /// A new clerk, with ends to all servers in an order of its own, of which those to these servers lead there.
     pub fn make_clerk(&self, to: &[usize]) -> LabClerk {
+        let (number, links) = self.make_links(to);
+        LabClerk::new(self, number, links)
+    }
+
+    fn make_links(&self, to: &[usize]) -> (u64, ClerkLinks) {
         let number = self.0.clerks.replace(self.0.clerks.get() + 1);
         let mut ends: Vec<_> = self.all().into_iter().map(|i| (i, self.0.network.make_end())).collect();
         ends.shuffle(&mut *self.0.script.borrow_mut());
@@ -238,7 +256,7 @@ impl KvLab {
         }
         let links = ClerkLinks::new(&self.0.network, ends);
         links.connect(to);
-        LabClerk::new(self, number, links)
+        (number, links)
     }
 
     /// The size of the largest saved raft state of a server, in bytes.

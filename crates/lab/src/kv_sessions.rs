@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bowline_kv::Reply;
 use bowline_kv::clerk::CallError;
 use bowline_kv::command::{Command, SessionCommand};
 use bowline_kv::session::once::Limits;
@@ -88,16 +89,7 @@ async fn expire_in_a_retry(lab: KvLab) {
     set_limits(&lab, Limits { most: 100, idle_ms }).await;
     // Somebody's entries carry the time.
     let done = Rc::new(Cell::new(false));
-    let busy = {
-        let (lab, done) = (lab.clone(), done.clone());
-        lab.clone().spawn(async move {
-            let mut clerk = lab.make_clerk(&lab.all());
-            while !done.get() {
-                clerk.put("busy", "").await;
-                lab.sleep(Duration::from_millis(50)).await;
-            }
-        })
-    };
+    let busy = lab.spawn(be_busy(lab.clone(), done.clone()));
     let mut clerk = lab.make_clerk(&lab.all());
     let links = clerk.links();
     let mut all = Vec::new();
@@ -124,6 +116,28 @@ async fn expire_in_a_retry(lab: KvLab) {
     let unknown = all.iter().filter(|(_, told)| matches!(told, Err(CallError::Unknown(_)))).count();
     lab.ensure(unknown > 0, || "no session has expired in the middle of a retry".to_owned()).await;
     lab.end();
+}
+
+/// Uses a session, by hand, until it is told to stop. As long as it is used, the session does not end.
+async fn be_busy(lab: KvLab, done: Rc<Cell<bool>>) {
+    let mut clerk = lab.make_clerk(&lab.all());
+    let opened = clerk.command(&Command::Session(SessionCommand::Open)).await;
+    let session = match opened {
+        Reply::Int(id) => u64::try_from(id).expect("a session's id is positive"),
+        other => lab.fail(format!("OPEN was answered {other:?}")).await,
+    };
+    let mut number = 0;
+    while !done.get() {
+        number += 1;
+        let command = Box::new(Command::Append { key: b"busy", value: b"." });
+        let run = Command::Session(SessionCommand::Run { session, number, command });
+        let reply = clerk.command(&run).await;
+        lab.ensure(reply == Reply::Int(number.cast_signed()), || {
+            format!("request {number} of a session that is in use was answered {reply:?}")
+        })
+        .await;
+        lab.sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn set_limits(lab: &KvLab, limits: Limits) {

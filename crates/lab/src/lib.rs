@@ -11,6 +11,7 @@
 //! | [`raft_d`] | snapshots |
 //! | [`kv_a`], [`kv_b`] | the key/value service, without and with snapshots |
 //! | [`kv_sessions`] | sessions that end too early |
+//! | [`kv_expiry`] | keys whose time ends, and clocks that are wrong |
 //! | [`raft_2016`] | the first edition's suite |
 //! | [`network`] | the simulated network's own tests |
 //! | [`config`], `checks`, `applier` | the harness: what a scenario may do and ask |
@@ -27,6 +28,7 @@ pub mod config;
 pub mod kv;
 pub mod kv_a;
 pub mod kv_b;
+pub mod kv_expiry;
 pub mod kv_sessions;
 mod monitor;
 pub mod network;

@@ -7,7 +7,7 @@ use bowline_sim::executor::Sim;
 
 use crate::config::{Edition, Lab};
 use crate::kv::KvLab;
-use crate::{kv_a, kv_b, kv_sessions, network, raft_2016, raft_a, raft_b, raft_c, raft_d};
+use crate::{kv_a, kv_b, kv_expiry, kv_sessions, network, raft_2016, raft_a, raft_b, raft_c, raft_d};
 
 /// A script that runs in the virtual world.
 pub type Script<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -33,6 +33,8 @@ pub enum Part {
     KvB,
     /// Sessions of the key/value service that end too early: no scenarios of the seeds.
     KvSessions,
+    /// Keys of the key/value service whose time ends, and wrong clocks: no scenarios of the seeds.
+    KvExpiry,
 }
 
 impl Part {
@@ -48,6 +50,7 @@ impl Part {
             Self::KvA => "kv-a",
             Self::KvB => "kv-b",
             Self::KvSessions => "kv-sessions",
+            Self::KvExpiry => "kv-expiry",
         }
     }
 }
@@ -169,6 +172,7 @@ pub fn all() -> impl Iterator<Item = &'static Scenario> {
         kv_a::SCENARIOS,
         kv_b::SCENARIOS,
         kv_sessions::SCENARIOS,
+        kv_expiry::SCENARIOS,
     ]
     .into_iter()
     .flatten()

@@ -151,6 +151,18 @@ mod kv_sessions {
     }
 }
 
+mod kv_expiry {
+    scenarios! {
+        idle_cluster: "ExpiryInAnIdleCluster",
+        wrong_leader: "ExpiryByAWrongLeader",
+        wrong_follower: "ExpiryByAWrongFollower",
+        partitions: "ExpiryInPartitions",
+        restarts: "ExpiryOverRestarts",
+        unreliable: "ExpiryUnreliable",
+        unreliable_restarts_partitions: "ExpiryUnreliableRestartsPartitions",
+    }
+}
+
 fn passes(name: &str, disk: DiskKind) {
     let scenario = scenario_of(name);
     let seeds = if scenario.part.name().starts_with("kv-") { KV_SEEDS } else { SEEDS };
@@ -170,7 +182,7 @@ fn scenario_of(name: &str) -> &'static Scenario {
 #[test]
 fn no_scenario_is_without_a_test() {
     let raft = [part_a::NAMES, part_b::NAMES, part_c::NAMES, part_d::NAMES, suite_2016::NAMES];
-    let kv = [kv_a::NAMES, kv_b::NAMES, kv_sessions::NAMES];
+    let kv = [kv_a::NAMES, kv_b::NAMES, kv_sessions::NAMES, kv_expiry::NAMES];
     let tested: BTreeSet<_> = raft.into_iter().chain(kv).flatten().copied().collect();
     let missing: Vec<_> = scenario::all().filter(|s| s.has_disks() && !tested.contains(s.name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -257,7 +269,7 @@ fn a_whole_name_means_one_scenario_and_a_piece_many() {
     assert_eq!(scenario::find("testpersist1").len(), 1);
     assert_eq!(scenario::find("TestPersist").len(), 12);
     assert_eq!(scenario::find("kv-a").len(), 14);
-    assert_eq!(scenario::find("KV").len(), 14 + 9 + 2);
+    assert_eq!(scenario::find("KV").len(), 14 + 9 + 2 + 7);
     assert_eq!(scenario::find("no progress in minority").len(), 1);
     assert_eq!(scenario::find("raft-a").len(), 3);
     assert_eq!(scenario::find("network").len(), 11);

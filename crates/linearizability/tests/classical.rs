@@ -310,6 +310,20 @@ fn errors_are_answers_too() {
 }
 
 #[test]
+fn a_text_is_a_number_up_to_its_longest() {
+    let mut history = History::new();
+    redis(&mut history, "SET k -922337203685477580", Reply::Ok, [0, 10]);
+    redis(&mut history, "APPEND k 7", Reply::Int(20), [20, 30]);
+    redis(&mut history, "DECR k", Reply::Int(i64::MIN), [40, 50]);
+    redis(&mut history, "APPEND k 0", Reply::Int(21), [60, 70]);
+    let not_a_number = Reply::Error(Bytes::from_static(b"ERR value is not an integer or out of range"));
+    redis(&mut history, "INCR k", not_a_number, [80, 90]);
+    assert_redis_fine(&history);
+    let wrong = redis(&mut history, "STRLEN k", Reply::Int(20), [100, 110]);
+    assert_redis_blamed(&history, wrong);
+}
+
+#[test]
 fn no_value_grows_beyond_the_limit() {
     let limit = 16 * 1024 * 1024;
     let text = |len: usize| Bytes::from(vec![b'x'; len]);
@@ -340,6 +354,28 @@ fn keys_that_are_named_together_are_judged_together() {
 }
 
 #[test]
+fn an_exec_behind_a_change_of_what_it_watched_is_seen() {
+    let exec = |since: Option<&'static str>| Command::Exec {
+        unchanged: vec![(Bytes::from("x"), since.map(Bytes::from))],
+        commands: vec![command("SET y seen"), command("GET x")],
+    };
+    for (since, is_right) in [(Some("1"), false), (None, false), (Some("2"), true)] {
+        let mut history = History::new();
+        redis(&mut history, "SET x 1", Reply::Ok, [0, 10]);
+        redis(&mut history, "SET x 2", Reply::Ok, [20, 30]);
+        let id = history.invoked(1, exec(since), 40);
+        history.returned(id, Reply::Array(vec![Reply::Ok, value("2")]), 50);
+        if is_right {
+            assert_redis_fine(&history);
+            let torn = redis(&mut history, "GET y", Reply::Nil, [60, 70]);
+            assert_redis_blamed(&history, torn);
+        } else {
+            assert_redis_blamed(&history, id);
+        }
+    }
+}
+
+#[test]
 fn the_whole_store_is_one_key() {
     let mut history = History::new();
     redis(&mut history, "SET x 1", Reply::Ok, [0, 10]);
@@ -347,7 +383,14 @@ fn the_whole_store_is_one_key() {
     redis(&mut history, "FLUSHALL", Reply::Ok, [20, 30]);
     redis(&mut history, "DBSIZE", Reply::Int(0), [40, 50]);
     assert_redis_fine(&history);
-    let left = redis(&mut history, "GET y", value("1"), [60, 70]);
+    redis(&mut history, "SET y 2", Reply::Ok, [60, 70]);
+    let flush =
+        Command::Exec { unchanged: Vec::new(), commands: vec![command("SET x 2"), command("FLUSHALL")] };
+    let id = history.invoked(1, flush, 80);
+    history.returned(id, Reply::Array(vec![Reply::Ok, Reply::Ok]), 90);
+    redis(&mut history, "GET y", Reply::Nil, [100, 110]);
+    assert_redis_fine(&history);
+    let left = redis(&mut history, "GET y", value("2"), [120, 130]);
     assert_redis_blamed(&history, left);
 }
 

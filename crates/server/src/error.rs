@@ -1,6 +1,7 @@
 //! Why a server did not start, or ended.
 
 use std::io;
+use std::net::SocketAddr;
 
 use bowline_raft::NodeId;
 use bowline_storage::{DirectoryError, SnapshotError, WalError};
@@ -42,6 +43,27 @@ pub enum ServerError {
         addr: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// Everybody who reaches the port could read and delete everything.
+    #[error(
+        "{addr} can be reached from other machines, and no password is set: give one in BOWLINE_PASSWORD or by \
+         --password-file FILE, listen on 127.0.0.1, or say --no-auth if the network lets nobody in whom you do not \
+         trust"
+    )]
+    NoPassword {
+        /// Where it was to listen.
+        addr: SocketAddr,
+    },
+    /// Too few files may be open.
+    #[error(
+        "{files} files may be open, and a node needs {needed} to serve a client: raise the limit (ulimit -n, \
+         LimitNOFILE=)"
+    )]
+    NoFiles {
+        /// What the system allows.
+        files: u64,
+        /// What must be.
+        needed: u64,
     },
     /// Too little room to begin with.
     #[error(

@@ -31,6 +31,22 @@ pub(crate) enum Kind {
     Snapshot = 2,
 }
 
+/// What each node keeps a connection to each other one for. One for a snapshot is made when there is one to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Raft,
+    Forward,
+}
+
+impl From<Kept> for Kind {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Raft => Self::Raft,
+            Kept::Forward => Self::Forward,
+        }
+    }
+}
+
 /// The first frame in each direction.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Greeting {

@@ -8,9 +8,11 @@
 pub mod face;
 pub mod resp;
 
+mod accept;
 mod client;
 mod disk;
 mod error;
+mod files;
 mod frame;
 mod options;
 mod outbox;
@@ -20,6 +22,6 @@ mod shell;
 mod snapshot;
 
 pub use error::ServerError;
-pub use options::{Member, Options, parse_members};
+pub use options::{Access, Member, Options, parse_members};
 pub use server::run;
 pub use snapshot::LoadError;

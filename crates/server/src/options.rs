@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use bowline_raft::NodeId;
 
+use crate::face::Password;
+
 /// How far the peer port lies behind the client port unless it is written, as in Redis Cluster.
 const PEER_PORT_OFFSET: u16 = 10_000;
 
@@ -39,6 +41,21 @@ pub struct Options {
     /// A snapshot is made when the log behind the last one has become so large, or as large as that one if that is
     /// more, in bytes.
     pub snapshot_after_bytes: u64,
+    /// How many clients may be connected at once.
+    pub max_clients: u64,
+    /// Who may come in.
+    pub access: Access,
+}
+
+/// Whether clients have to say a password.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// This one.
+    Password(Password),
+    /// None, so nobody is listened to but this machine.
+    LocalOnly,
+    /// None: whoever reaches the port may do everything.
+    Everybody,
 }
 
 impl Options {
@@ -168,6 +185,8 @@ mod tests {
             new: false,
             log_limit_bytes: 0,
             snapshot_after_bytes: 0,
+            max_clients: 1,
+            access: Access::LocalOnly,
         };
         let name = options("2=b:2,1=a:1").default_cluster_name();
         assert_eq!(name, "1=a:1,2=b:2");

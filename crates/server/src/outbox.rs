@@ -13,16 +13,36 @@ use tokio::sync::Notify;
 /// A buffer that grew beyond this is given back when it is empty, in bytes.
 const KEEP_BYTES: usize = 256 << 10;
 
-#[derive(Debug, Default)]
+/// The same where there are many connections, most of them idle.
+const KEEP_FRUGAL_BYTES: usize = 2 << 10;
+
+#[derive(Debug)]
 pub(crate) struct Outbox {
     bytes: RefCell<Vec<u8>>,
+    keep_bytes: usize,
     /// How many of them are written.
     written: Cell<usize>,
     /// Rung when the task that waits for the socket should look again.
     pub(crate) bell: Notify,
 }
 
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            bytes: RefCell::default(),
+            keep_bytes: KEEP_BYTES,
+            written: Cell::default(),
+            bell: Notify::new(),
+        }
+    }
+}
+
 impl Outbox {
+    /// One that keeps little memory when it is empty.
+    pub(crate) fn frugal() -> Self {
+        Self { keep_bytes: KEEP_FRUGAL_BYTES, ..Self::default() }
+    }
+
     /// Lets `append` add to what is to be written.
     pub(crate) fn push(&self, append: impl FnOnce(&mut Vec<u8>)) {
         append(&mut self.bytes.borrow_mut());
@@ -58,7 +78,7 @@ impl Outbox {
         let flushed = self.written.get() - before;
         if self.written.get() == bytes.len() {
             bytes.clear();
-            bytes.shrink_to(KEEP_BYTES);
+            bytes.shrink_to(self.keep_bytes);
             self.written.set(0);
         }
         Ok(flushed)

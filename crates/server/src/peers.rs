@@ -19,7 +19,8 @@ use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::frame::{self, Greeting, Kind};
+use crate::accept::Acceptor;
+use crate::frame::{self, Greeting, Kept, Kind};
 use crate::options::Member;
 use crate::outbox::Outbox;
 use crate::shell::Shell;
@@ -38,6 +39,9 @@ const MAX_WAITING_BYTES: usize = 128 << 20;
 /// What may wait of replies to a peer's clients before further ones are held back, in bytes. With the largest
 /// reply on top it stays below [`MAX_WAITING_BYTES`].
 const MAX_WAITING_REPLY_BYTES: usize = 16 << 20;
+
+/// So many connections may not have greeted yet: they cost files, and anybody can make them.
+const MAX_STRANGERS: usize = 32;
 
 /// So many different complaints about a peer are logged until it is connected again.
 const MAX_COMPLAINTS: usize = 20;
@@ -260,25 +264,25 @@ impl Peers {
         }
     }
 
-    fn praise(&self, peer: &Peer, kind: Kind) {
+    fn praise(&self, peer: &Peer, kept: Kept) {
         peer.complaints.borrow_mut().clear();
-        if kind == Kind::Raft {
+        if kept == Kept::Raft {
             tracing::info!("peer {} ({}): connected", peer.member.id, peer.member.peer_addr);
         }
     }
 }
 
-/// Keeps a connection of this kind to that node for as long as the server runs.
-pub(crate) async fn dial(shell: Rc<Shell>, to: NodeId, kind: Kind) {
+/// Keeps a connection to that node for as long as the server runs.
+pub(crate) async fn dial(shell: Rc<Shell>, to: NodeId, kept: Kept) {
     let peer = &shell.peers.all[&to];
     let mut pause = RETRY.0;
     loop {
-        let made = tokio::time::timeout(GREETING_TIME, connect(&shell.peers, peer, kind)).await;
+        let made = tokio::time::timeout(GREETING_TIME, connect(&shell.peers, peer, kept.into())).await;
         let ended = match made.unwrap_or_else(|_| Err("no answer".to_owned())) {
             Ok((stream, buffer)) => {
                 pause = RETRY.0;
-                shell.peers.praise(peer, kind);
-                carry_dialled(&shell, peer, kind, stream, buffer).await
+                shell.peers.praise(peer, kept);
+                carry_dialled(&shell, peer, kept, stream, buffer).await
             }
             Err(error) => Err(error),
         };
@@ -293,13 +297,13 @@ pub(crate) async fn dial(shell: Rc<Shell>, to: NodeId, kind: Kind) {
 async fn carry_dialled(
     shell: &Shell,
     peer: &Peer,
-    kind: Kind,
+    kept: Kept,
     stream: TcpStream,
     buffer: BytesMut,
 ) -> Result<(), String> {
-    match kind {
-        Kind::Raft => peer.raft.run(stream, buffer, |_| Err("an answer where none belongs".to_owned())).await,
-        Kind::Forward => {
+    match kept {
+        Kept::Raft => peer.raft.run(stream, buffer, |_| Err("an answer where none belongs".to_owned())).await,
+        Kept::Forward => {
             shell.replica.borrow_mut().link_up(peer.member.id);
             shell.wake.notify_one();
             let on_frame = |payload: Bytes| {
@@ -308,7 +312,6 @@ async fn carry_dialled(
             };
             peer.forward.run(stream, buffer, on_frame).await
         }
-        Kind::Snapshot => unreachable!("a connection for a snapshot is made when there is one to send"),
     }
 }
 
@@ -331,24 +334,26 @@ pub(crate) async fn connect(peers: &Peers, peer: &Peer, kind: Kind) -> Result<(T
 
 /// Takes the connections that other nodes make.
 pub(crate) async fn accept(shell: Rc<Shell>, listener: TcpListener) {
+    let mut acceptor = Acceptor::new(listener, "peers");
+    let strangers = Rc::new(Cell::new(0));
     loop {
-        match listener.accept().await {
-            Ok((stream, addr)) => {
-                let shell = shell.clone();
-                tokio::task::spawn_local(async move {
-                    let greeted = tokio::time::timeout(GREETING_TIME, greet(&shell.peers, stream)).await;
-                    match greeted.unwrap_or_else(|_| Err((None, "no greeting".to_owned()))) {
-                        Ok(greeted) => carry_accepted(&shell, greeted).await,
-                        Err((Some(from), error)) => shell.peers.complain(from, format!("refused: {error}")),
-                        Err((None, error)) => tracing::warn!("peer port: {addr}: {error}"),
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!("could not take a connection of a peer: {error}");
-                tokio::time::sleep(RETRY.1).await;
-            }
+        let (stream, addr) = acceptor.next(&shell).await;
+        if strangers.get() >= MAX_STRANGERS {
+            // Whoever takes all the places has them for two seconds. A node tries again.
+            continue;
         }
+        strangers.set(strangers.get() + 1);
+        let (shell, strangers) = (shell.clone(), strangers.clone());
+        tokio::task::spawn_local(async move {
+            let greeted = tokio::time::timeout(GREETING_TIME, greet(&shell.peers, stream)).await;
+            strangers.set(strangers.get() - 1);
+            match greeted.unwrap_or_else(|_| Err((None, "no greeting".to_owned()))) {
+                Ok(greeted) => carry_accepted(&shell, greeted).await,
+                Err((Some(from), error)) => shell.peers.complain(from, format!("refused: {error}")),
+                Err((None, error)) => tracing::warn!("peer port: {addr}: {error}"),
+            }
+            shell.closed.notify_waiters();
+        });
     }
 }
 

@@ -12,12 +12,13 @@ use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::client::Client;
+use crate::accept;
 use crate::disk::{self, DiskThread};
 use crate::error::ServerError;
-use crate::face::{Connection, NodeInfo};
-use crate::frame::Kind;
-use crate::options::{Options, cluster_number};
+use crate::face::{NodeInfo, Password, Record, Settings};
+use crate::files;
+use crate::frame::Kept;
+use crate::options::{Access, Options, cluster_number};
 use crate::peers::{self, Peers};
 use crate::shell::{self, Shell};
 use crate::snapshot::{self, Keeper, Made};
@@ -27,9 +28,6 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a stop waits for the answers that are owed: longer than a command is held.
 const DRAIN_TIME: Duration = Duration::from_secs(7);
-
-/// How many clients may be connected at once, as in Redis.
-const MAX_CLIENTS: u64 = 10_000;
 
 /// Runs a server until SIGTERM or SIGINT, and then until what is in progress is answered.
 ///
@@ -54,6 +52,8 @@ async fn serve(options: Options) -> Result<(), ServerError> {
 
     // The ports first: a wrong one must not leave a directory behind.
     let clients = listen("clients", &options.listen).await?;
+    let password = admitted(&options.access, &clients)?;
+    let most_clients = files::provide(options.max_clients, options.members.len())?;
     let host = options.listen.rsplit_once(':').map_or("", |(host, _)| host);
     let peer_port = own.peer_addr.rsplit_once(':').map_or("", |(_, port)| port);
     let peers_listener = listen("peers", &format!("{host}:{peer_port}")).await?;
@@ -70,7 +70,8 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         pid: std::process::id(),
         listen: clients.local_addr().map_err(system("read the own address"))?,
         data_dir: options.data.display().to_string(),
-        max_clients: MAX_CLIENTS,
+        settings: Settings::new(password, options.max_clients.min(most_clients), most_clients),
+        record: Record::default(),
     };
     let cluster = cluster_number(&identity.cluster);
     let peers = Peers::new(options.id, &options.members, directory);
@@ -92,12 +93,12 @@ async fn serve(options: Options) -> Result<(), ServerError> {
         }),
     ];
     for &id in shell.peers.all.keys() {
-        for kind in [Kind::Raft, Kind::Forward] {
-            tasks.push(tokio::task::spawn_local(peers::dial(shell.clone(), id, kind)));
+        for kept in [Kept::Raft, Kept::Forward] {
+            tasks.push(tokio::task::spawn_local(peers::dial(shell.clone(), id, kept)));
         }
         tasks.push(tokio::task::spawn_local(snapshot::serve(shell.clone(), id)));
     }
-    let accept = tokio::task::spawn_local(accept(shell.clone(), clients));
+    let accept = tokio::task::spawn_local(accept::clients(shell.clone(), clients));
 
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: answers what is in progress, then stops"),
@@ -124,6 +125,19 @@ async fn listen(what: &'static str, addr: &str) -> Result<TcpListener, ServerErr
         addr: addr.to_owned(),
         source,
     })
+}
+
+/// The password that clients have to say, if any. Without one only this machine may be let in, unless everybody is to
+/// be.
+fn admitted(access: &Access, clients: &TcpListener) -> Result<Option<Password>, ServerError> {
+    let addr = clients
+        .local_addr()
+        .map_err(|source| ServerError::System { what: "read the own address", source })?;
+    match access {
+        Access::Password(password) => Ok(Some(password.clone())),
+        Access::LocalOnly if !addr.ip().to_canonical().is_loopback() => Err(ServerError::NoPassword { addr }),
+        Access::LocalOnly | Access::Everybody => Ok(None),
+    }
 }
 
 /// What a node starts with.
@@ -201,37 +215,4 @@ fn identity_seed(directory: &Directory) -> u64 {
     let [high, low] =
         [directory.identity().directory.0 >> 64, directory.identity().directory.0 & u128::from(u64::MAX)];
     u64::try_from(high ^ low).expect("half of it fits")
-}
-
-/// Takes the clients' connections.
-async fn accept(shell: Rc<Shell>, listener: TcpListener) {
-    let mut next_id = 1;
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!("could not take a client's connection: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        shell.stats.connections.set(shell.stats.connections.get() + 1);
-        if shell.clients.borrow().len() as u64 >= MAX_CLIENTS {
-            shell.stats.refused_connections.set(shell.stats.refused_connections.get() + 1);
-            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
-            continue;
-        }
-        let _ = stream.set_nodelay(true);
-        let local = stream.local_addr().unwrap_or(shell.info.listen);
-        let connection = Connection::new(next_id, peer, local, shell::unix_us());
-        next_id += 1;
-        let client = Rc::new(Client::new(stream, connection));
-        shell.clients.borrow_mut().insert(client.id, client.clone());
-        let shell = shell.clone();
-        tokio::task::spawn_local(async move {
-            client.run(&shell).await;
-            shell.clients.borrow_mut().remove(&client.id);
-            shell.replica.borrow_mut().forget(client.id);
-        });
-    }
 }

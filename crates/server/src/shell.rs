@@ -5,6 +5,9 @@
 //! proposed, sent, written and answered together. What wakes the loop is queued behind the tasks
 //! that are ready already, so the more there is to do, the more one pass does.
 
+mod figures;
+mod waiting;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,13 +20,13 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
 use tokio::sync::Notify;
 
+use self::figures::RateMeter;
+use self::waiting::{Pause, Waiters};
 use crate::client::Client;
 use crate::disk::DiskThread;
-use crate::face::info::{self, Memory, Metrics, Raft, RaftRole, Saving, Stats};
-use crate::face::{ClientFilter, NodeInfo, Sections};
+use crate::face::NodeInfo;
 use crate::peers::Peers;
-use crate::resp::Value;
-use crate::snapshot::{self, Figures, Keeper, Made};
+use crate::snapshot::{self, Keeper, Made};
 
 /// How often time passes for the replica when nothing else happens: a fraction of a heartbeat.
 const TICK: Duration = Duration::from_millis(25);
@@ -38,6 +41,14 @@ pub(crate) struct Shell {
     pub(crate) clients: RefCell<HashMap<ClientId, Rc<Client>, FixedState>>,
     /// Clients that are not read until the replica has room.
     paused: RefCell<HashSet<ClientId, FixedState>>,
+    /// `CLIENT PAUSE`.
+    pub(crate) pause: Pause,
+    waiters: Waiters,
+    rates: RateMeter,
+    /// What a connection reads into, as long as it reads: one that is idle needs none.
+    pub(crate) spare: Cell<Vec<u8>>,
+    /// Rung whenever a connection has been closed: there is a file more.
+    pub(crate) closed: Notify,
     disk: DiskThread,
     pub(crate) snapshots: Keeper,
     cluster: u64,
@@ -55,12 +66,23 @@ pub(crate) struct Counters {
     pub(crate) errors: Cell<u64>,
     pub(crate) input_bytes: Cell<u64>,
     pub(crate) output_bytes: Cell<u64>,
+    pub(crate) disconnected: Cell<u64>,
 }
 
 impl Counters {
     pub(crate) fn reset(&self) {
-        let Self { connections, refused_connections, commands, errors, input_bytes, output_bytes } = self;
-        for counter in [connections, refused_connections, commands, errors, input_bytes, output_bytes] {
+        let Self {
+            connections,
+            refused_connections,
+            commands,
+            errors,
+            input_bytes,
+            output_bytes,
+            disconnected,
+        } = self;
+        for counter in
+            [connections, refused_connections, commands, errors, input_bytes, output_bytes, disconnected]
+        {
             counter.set(0);
         }
     }
@@ -84,6 +106,11 @@ impl Shell {
             wake,
             clients: RefCell::default(),
             paused: RefCell::default(),
+            pause: Pause::default(),
+            waiters: Waiters::default(),
+            rates: RateMeter::default(),
+            spare: Cell::default(),
+            closed: Notify::new(),
             disk,
             snapshots,
             cluster,
@@ -123,6 +150,9 @@ impl Shell {
         };
         self.carry_out(output);
         self.resume_paused();
+        self.pass_pause();
+        self.pass_waiters();
+        self.rates.pass(&self.stats);
     }
 
     fn carry_out(&self, output: Output) {
@@ -166,11 +196,12 @@ impl Shell {
 
     fn answer(&self, answers: Vec<Answer>) {
         let mut answered: Vec<Rc<Client>> = Vec::new();
+        let now = Instant::now();
         {
             let clients = self.clients.borrow();
             for answer in answers {
                 let Some(client) = clients.get(&answer.client) else { continue };
-                client.answer(answer.token, answer.reply, self);
+                client.answer(answer.token, answer.reply, now, self);
                 if !client.dirty.replace(true) {
                     answered.push(client.clone());
                 }
@@ -271,7 +302,7 @@ impl Shell {
         let clients = self.clients.borrow();
         for id in self.paused.take() {
             if let Some(client) = clients.get(&id) {
-                client.ring();
+                client.go_on();
             }
         }
     }
@@ -297,90 +328,6 @@ impl Shell {
     pub(crate) fn stop_disk(&self) {
         self.disk.stop();
     }
-
-    pub(crate) fn info_text(&self, sections: Sections) -> Value {
-        let now_us = unix_us();
-        Value::Verbatim(info::render(sections, &self.info, &self.metrics(), now_us))
-    }
-
-    /// A line a client. The asking one has made its own, since it is busy asking.
-    pub(crate) fn client_list(&self, filter: &ClientFilter, asking: ClientId, own: Option<String>) -> Value {
-        let clients = self.clients.borrow();
-        let mut ids: Vec<_> = clients.keys().copied().collect();
-        ids.sort_unstable_by_key(|id| id.0);
-        let now_us = unix_us();
-        let line =
-            |id: ClientId| if id == asking { own.clone() } else { clients[&id].describe(filter, now_us) };
-        let lines: Vec<String> = ids.into_iter().filter_map(line).collect();
-        Value::Verbatim(lines.concat())
-    }
-
-    fn metrics(&self) -> Metrics {
-        let replica = self.replica.borrow();
-        let status = replica.status();
-        let Figures { current, writing_since, last_save_us, last_took, last_failed } =
-            self.snapshots.figures();
-        let clients = self.clients.borrow();
-        let peer = |id: &NodeId, peer: &crate::peers::Peer| {
-            let known = status.peers.iter().find(|p| p.id == *id);
-            info::Peer {
-                id: id.0,
-                addr: peer.member.addr.clone(),
-                is_up: peer.raft.is_up() && known.is_none_or(|p| p.since_heard < Duration::from_secs(1)),
-                match_index: known.map(|p| p.matched),
-                lag: known.map(|p| status.last_log_index.saturating_sub(p.matched)),
-            }
-        };
-        Metrics {
-            uptime: self.started.elapsed(),
-            connected_clients: clients.len() as u64,
-            // The client that asks is busy asking, and waits for nothing.
-            blocked_clients: status.unanswered,
-            memory: memory(),
-            stats: Stats {
-                connections_received: self.stats.connections.get(),
-                connections_rejected: self.stats.refused_connections.get(),
-                commands_processed: self.stats.commands.get(),
-                error_replies: self.stats.errors.get(),
-                input_bytes: self.stats.input_bytes.get(),
-                output_bytes: self.stats.output_bytes.get(),
-            },
-            keys: status.keys,
-            expiring_keys: status.expiring_keys,
-            saving: Saving {
-                current_s: writing_since.map(|since| since.elapsed().as_secs()),
-                last_us: last_save_us,
-                last_s: last_took.map(|took| took.as_secs()),
-                last_failed,
-                // A snapshot that was received is named before it is applied.
-                entries_since: status.last_applied.saturating_sub(status.snapshot_index),
-            },
-            raft: Raft {
-                role: match status.role {
-                    RoleKind::Leader => RaftRole::Leader,
-                    RoleKind::Follower => RaftRole::Follower,
-                    RoleKind::PreCandidate | RoleKind::Candidate => RaftRole::Candidate,
-                },
-                term: status.term,
-                leader_id: status.leader.map(|id| id.0),
-                commit_index: status.commit_index,
-                last_applied: status.last_applied,
-                last_log_index: status.last_log_index,
-                durable_index: status.durable_index,
-                log_entries: status.last_log_index - status.snapshot_index,
-                log_bytes: self.disk.log_bytes(),
-                log_limit_bytes: status.log_limit_bytes,
-                snapshot_index: status.snapshot_index,
-                snapshot_made_us: current.map(|made| made.made_us),
-                snapshot_bytes: current.map_or(0, |made| made.size_bytes),
-                completion_records: status.records,
-                sessions: status.sessions,
-                session_bytes: status.sessions_bytes,
-                duplicates: status.duplicates,
-                peers: self.peers.all.iter().map(|(id, p)| peer(id, p)).collect(),
-            },
-        }
-    }
 }
 
 /// Microseconds since 1970.
@@ -397,20 +344,5 @@ fn log_role(change: RoleChange) {
         (RoleKind::Follower, None) => tracing::info!("no leader known in term {term}"),
         (RoleKind::PreCandidate, _) => tracing::info!("no leader heard in term {term}: asks for pre-votes"),
         (RoleKind::Candidate, _) => tracing::info!("asks for votes in term {term}"),
-    }
-}
-
-/// What the process occupies, as the system says; zeros where it does not.
-fn memory() -> Memory {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let machine = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let field = |text: &str, name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
-    };
-    Memory {
-        resident_bytes: field(&status, "VmRSS:"),
-        peak_bytes: field(&status, "VmHWM:"),
-        total_bytes: field(&machine, "MemTotal:"),
     }
 }

@@ -77,7 +77,7 @@ fn redis_cli_asks_for_the_documentation_of_all_commands() {
     let get = "$3\r\nget\r\n*6\r\n$7\r\nsummary\r\n$18\r\nThe value of a key\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n\
                $5\r\ngroup\r\n$6\r\nstring\r\n";
     assert!(docs.contains(get), "{docs}");
-    assert!(docs.contains("$11\r\nsubcommands\r\n*20\r\n$9\r\nclient|id\r\n*6\r\n"), "{docs}");
+    assert!(docs.contains("$11\r\nsubcommands\r\n*26\r\n$9\r\nclient|id\r\n*6\r\n"), "{docs}");
     assert_eq!(client.call("COMMAND DOCS get nope"), format!("*2\r\n{get}"));
     client.call("HELLO 3");
     assert_eq!(client.call("COMMAND DOCS get nope"), format!("%1\r\n{}", get.replace("*6", "%3")));

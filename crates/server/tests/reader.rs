@@ -298,6 +298,52 @@ fn pieces<'a>(mut bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
     pieces
 }
 
+#[test]
+fn a_stranger_sends_long_commands() {
+    let mut reader = Reader::new();
+    reader.trust(false);
+    reader.buffer().extend_from_slice(&command(&[&b"x".repeat(16 << 10)[..]; 10]));
+    assert!(reader.next().expect("at the limits").is_some());
+    reader.trust(true);
+    reader.buffer().extend_from_slice(&command(&[&b"x"[..]; 11]));
+    assert!(reader.next().expect("no stranger").is_some());
+    for (bytes, error) in [
+        (&b"*11\r\n"[..], ProtocolError::StrangersMultibulkLength),
+        (b"*1\r\n$16385\r\n", ProtocolError::StrangersBulkLength),
+    ] {
+        let mut reader = Reader::new();
+        reader.trust(false);
+        reader.buffer().extend_from_slice(bytes);
+        assert_eq!(reader.next().err(), Some(error));
+    }
+}
+
+#[test]
+fn memory_is_given_back_between_commands_only() {
+    let mut spare = Vec::with_capacity(1000);
+    let mut reader = Reader::new();
+    let sent = command(&[b"GET", b"k"]);
+    for cut in 1..sent.len() {
+        reader.take_memory(&mut spare);
+        assert_eq!(spare.capacity(), 0);
+        reader.buffer().extend_from_slice(&sent[..cut]);
+        assert!(reader.next().expect("the beginning of a command").is_none());
+        reader.give_back_memory(&mut spare);
+        assert_eq!(spare.capacity(), 0, "what has arrived stays");
+        reader.take_memory(&mut spare);
+        reader.buffer().extend_from_slice(&sent[cut..]);
+        assert_eq!(reader.next().expect("a command").expect("all of it").args().len(), 2);
+        reader.give_back_memory(&mut spare);
+        assert!(spare.is_empty() && spare.capacity() >= 1000);
+    }
+    // One that other connections could not use goes to the system.
+    reader.buffer().extend_from_slice(&command(&[&b"x".repeat(1 << 20)[..]]));
+    assert!(reader.next().expect("a command").is_some());
+    let mut spare = Vec::new();
+    reader.give_back_memory(&mut spare);
+    assert_eq!((spare.capacity(), reader.buffer().capacity()), (0, 0));
+}
+
 proptest! {
     #![proptest_config(fixed_cases())]
 

@@ -6,7 +6,10 @@ mod common;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bowline_kv::Store;
+use bowline_kv::command::SessionCommand;
+use bowline_kv::{Command, Store};
+use bowline_server::face::Action;
+use bowline_server::resp::Value;
 use common::Client;
 
 /// A client of that store.
@@ -287,6 +290,49 @@ fn what_cannot_be_a_part_of_one_answer_breaks_the_transaction() {
     own.call("SET a 1");
     own.call("MULTI");
     assert_eq!(own.call("EXEC"), "_\r\n");
+}
+
+#[test]
+fn a_transaction_ends_as_a_request_of_a_session() {
+    let mut own = client(&Rc::new(RefCell::new(Store::new(1))));
+    let mut request = |words: &str| {
+        let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        match own.connection.handle(&words, &common::node(), common::NOW_US) {
+            Action::Exec(bytes) => Ok(bytes),
+            Action::Reply(value) => Err(value),
+            other => panic!("{other:?}"),
+        }
+    };
+    let run = |number, commands| {
+        let command = Box::new(Command::Exec { conditions: Vec::new(), commands });
+        let mut bytes = Vec::new();
+        Command::Session(SessionCommand::Run { session: 7, number, command }).encode(&mut bytes);
+        bytes
+    };
+    request("MULTI").unwrap_err();
+    request("INCR a").unwrap_err();
+    let incr = Command::IncrBy { key: b"a", delta: 1 };
+    assert_eq!(request("once 7 3 Exec"), Ok(run(3, vec![incr])));
+    let without = Err(Value::error("ERR EXEC without MULTI"));
+    assert_eq!(request("EXEC"), without, "it has ended");
+    assert_eq!(request("ONCE 7 3 EXEC"), without);
+    // An empty one is a question for the record.
+    request("MULTI").unwrap_err();
+    assert_eq!(request("ONCE 7 4 EXEC"), Ok(run(4, Vec::new())));
+    // What the store does not answer would not be in the record.
+    for words in ["PING", "EXPIRE a x", "CLIENT SETNAME me"] {
+        request("MULTI").unwrap_err();
+        request("INCR a").unwrap_err();
+        assert_eq!(request(words), Err(Value::simple("QUEUED")));
+        let refusal = request("ONCE 7 5 EXEC").unwrap_err();
+        assert!(matches!(&refusal, Value::Error(text) if text.starts_with(b"EXECABORT ")), "{refusal:?}");
+        assert_eq!(request("EXEC"), without);
+    }
+    request("MULTI").unwrap_err();
+    let wrong = "ERR ONCE: the number is not a positive integer";
+    assert_eq!(request("ONCE 7 x EXEC"), Err(Value::error(wrong)));
+    let aborted = "EXECABORT Transaction discarded because of previous errors.";
+    assert_eq!(request("ONCE 7 5 EXEC"), Err(Value::error(aborted)));
 }
 
 #[test]

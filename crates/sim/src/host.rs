@@ -19,10 +19,10 @@ use bowline_raft::codec::{self, Header};
 use bowline_raft::peer::{ApplyMsg, Effect, Peer, Persister, Save};
 use bowline_raft::{Alarm, Body, Envelope, GroupId, Index, LogId, Message, Node, Term};
 use bytes::Bytes;
-use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::channel::{OneshotSender, Receiver, Sender, oneshot, rendezvous};
+use crate::clock::{Clock, Daytime};
 use crate::executor::Sim;
 use crate::labrpc::{ClientEnd, Incoming, Server};
 use crate::random::{derive, stream, up_to};
@@ -33,15 +33,6 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// The longest time that a save takes on a slow disk.
 const SLOWEST_SAVE: Duration = Duration::from_millis(20);
-
-/// How far a clock goes wrong at most: millionths of the time that passes.
-const WORST_RATE_PPM: i64 = 10_000;
-
-/// How far a clock's time of day is off at most.
-const WORST_DAYTIME: Duration = Duration::from_secs(10);
-
-/// When every virtual world begins, in milliseconds since 1970.
-const BEGINNING_MS: u64 = 1_700_000_000_000;
 
 /// The name under which pre-votes are counted.
 pub const PRE_VOTE: &str = "PreVote";
@@ -61,35 +52,6 @@ impl fmt::Display for DiskKind {
             Self::Fast => "fast",
             Self::Slow => "slow",
         })
-    }
-}
-
-/// A clock that began somewhere and goes a little wrong.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    offset: Duration,
-    rate_ppm: i64,
-    daytime_offset: Duration,
-}
-
-impl Clock {
-    /// The clock of that server: the same one in all its lives.
-    fn of(seed: u64, me: usize) -> Self {
-        let mut random = stream(seed, "clock", me as u64);
-        Self {
-            offset: up_to(&mut random, Duration::from_secs(3600)),
-            rate_ppm: random.random_range(-WORST_RATE_PPM..=WORST_RATE_PPM),
-            daytime_offset: up_to(&mut random, WORST_DAYTIME),
-        }
-    }
-
-    fn at(self, now: Duration) -> Time {
-        let passed = i64::try_from(now.as_micros()).expect("a virtual time fits");
-        let shown = passed + passed * self.rate_ppm / 1_000_000;
-        let shown = Duration::from_micros(u64::try_from(shown).expect("a rate is near 1"));
-        let daytime_ms =
-            u64::try_from((self.daytime_offset + shown).as_millis()).expect("a virtual time fits");
-        Time { monotonic: self.offset + shown, unix_ms: BEGINNING_MS + daytime_ms }
     }
 }
 
@@ -153,7 +115,7 @@ struct Inner<S: Seat> {
     ends: Vec<ClientEnd>,
     persister: Rc<RefCell<Persister>>,
     disk: DiskKind,
-    clock: Clock,
+    clock: Cell<Clock>,
     watch: Rc<RefCell<Watch>>,
     seat: RefCell<S>,
     is_killed: Cell<bool>,
@@ -314,7 +276,7 @@ impl<S: Seat> Host<S> {
             ends,
             persister,
             disk,
-            clock: Clock::of(seed, me),
+            clock: Cell::new(Clock::of(seed, me)),
             watch,
             seat: RefCell::new(seat),
             is_killed: Cell::new(false),
@@ -328,6 +290,11 @@ impl<S: Seat> Host<S> {
         let first_tick = up_to(&mut stream(seed, "ticks", me as u64), TICK);
         sim.spawn(host.clone().ticks(first_tick));
         host
+    }
+
+    /// From now on it takes this for the time of day.
+    pub fn set_daytime(&self, daytime: Daytime) {
+        self.0.clock.set(self.0.clock.get().with(daytime));
     }
 
     /// What runs on it, to look at.
@@ -383,7 +350,7 @@ impl<S: Seat> Host<S> {
     pub(crate) fn pass<T>(&self, cause: Cause, input: impl FnOnce(&mut S) -> T) -> T {
         let mut seat = self.0.seat.borrow_mut();
         let result = input(&mut seat);
-        seat.tick(self.0.clock.at(self.0.sim.now()));
+        seat.tick(self.0.clock.get().at(self.0.sim.now()));
         while !self.0.is_killed.get() {
             let effects = seat.effects();
             let save = effects.iter().find_map(|effect| match effect {

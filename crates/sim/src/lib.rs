@@ -9,7 +9,7 @@
 //! | [`nemesis`] | bad luck, and the weather |
 //! | [`queue`], [`random`] | time, and chance |
 //! | [`world`] | all of them together, from one seed |
-//! | [`host`], [`kv_server`] | a server of the labs: a peer or a replica, its clock, its disk |
+//! | [`host`], [`clock`], [`kv_server`] | a server of the labs: a peer or a replica, its clock, its disk |
 //! | [`invariants`] | what must hold all the same, after every event |
 //! | [`executor`], [`channel`] | tasks that wait in virtual time, and for one another |
 //! | [`watch`], [`tracer`] | who sees to that in a world of peers, and who writes down what happens there |
@@ -22,6 +22,7 @@
 
 pub mod channel;
 pub mod clients;
+pub mod clock;
 pub mod disk;
 pub mod executor;
 pub mod host;

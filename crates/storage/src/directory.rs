@@ -198,15 +198,8 @@ impl Directory {
             return Err(DirectoryError::AlreadyThere { directory: location, node, cluster });
         }
         no_log(&disk)?;
-        let mut random = [0; 16];
-        let (_, filled) = at(
-            path,
-            rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-                .map_err(io::Error::from),
-            "draw a random number",
-        )?;
-        assert_eq!(filled, random.len(), "up to 256 random bytes come at once");
-        let directory = DirectoryId(u128::from_le_bytes(random));
+        let (_, random) = at(path, crate::random_id(), "draw a random number")?;
+        let directory = DirectoryId(random);
         let cluster = cluster.to_string();
         let identity = Identity { cluster, node, members, directory, life: 0, peers: Default::default() };
         identity.write(&disk)?;

@@ -19,6 +19,8 @@
 //! a [`TornTail`]; it is never read as something else.
 #![forbid(unsafe_code)]
 
+use std::io;
+
 pub mod directory;
 pub mod disk;
 pub mod identity;
@@ -33,3 +35,11 @@ pub use snapshot::{
     UnusableSnapshot,
 };
 pub use wal::{Recovered, RecoveredGroup, TornTail, Wal, WalConfig, WalError};
+
+/// What nothing else of its kind has: 128 random bits of the system.
+fn random_id() -> io::Result<u128> {
+    let mut random = [0; 16];
+    let filled = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    assert_eq!(filled, random.len(), "up to 256 random bytes come at once");
+    Ok(u128::from_le_bytes(random))
+}

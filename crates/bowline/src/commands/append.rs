@@ -3,14 +3,15 @@
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
+use bowline_client::Reply;
+
 use super::{Effect, ask, print, unexpected};
 use crate::args::AppendArgs;
-use crate::resp_client::Reply;
 
 pub(crate) fn run(args: &AppendArgs) -> anyhow::Result<ExitCode> {
     let command: [&[u8]; 3] = [b"APPEND", args.key.as_bytes(), args.value.as_bytes()];
-    match ask(&args.at.addresses, Effect::Writes, &command)? {
-        Reply::Integer(length) => print(length.to_string().as_bytes()).map(|()| ExitCode::SUCCESS),
+    match ask(&args.at, Effect::Writes, &command)? {
+        Reply::Int(length) => print(length.to_string().as_bytes()).map(|()| ExitCode::SUCCESS),
         other => Err(unexpected(&other)),
     }
 }

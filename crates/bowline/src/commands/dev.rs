@@ -21,10 +21,10 @@ use clap::error::ErrorKind;
 use self::directory::Directory;
 use self::node::Node;
 use self::signals::{Event, Signals};
-use super::{complain, die_with_parent};
+use super::{complain, die_with_parent, runtime};
 use crate::args::{Cli, DevArgs};
 use crate::node_info::{NodeInfo, Role};
-use crate::table;
+use crate::{password, table};
 
 /// How far a node's port for peers is from its port for clients.
 const PEER_PORT_OFFSET: u16 = 10_000;
@@ -46,6 +46,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 
 pub(crate) fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
     die_with_parent(args.parent)?;
+    let password = password::given(&args.password)?;
     let ports = ports(args);
     let existing = Directory::open(&args.dir, args.nodes)?;
     check_ports_are_free(&ports)?;
@@ -59,11 +60,12 @@ pub(crate) fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
     }
     // The signal at the death of a parent comes when the *thread* ends that has started the child. This is the
     // main thread, which runs the loop and starts every node.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         let signals = Signals::listen()?;
-        let nodes = Node::plan(&directory, &ports, args.log.level)?;
-        Cluster { nodes, signals, directory, may_restart: !args.no_restart, start_deadline: None }.run().await
+        let nodes = Node::plan(&directory, &ports, args.log.level, &args.password)?;
+        let may_restart = !args.no_restart;
+        Cluster { nodes, signals, directory, password, may_restart, start_deadline: None }.run().await
     })
 }
 
@@ -100,6 +102,8 @@ struct Cluster {
     nodes: Vec<Node>,
     signals: Signals,
     directory: Directory,
+    /// What the nodes ask for.
+    password: Option<Vec<u8>>,
     may_restart: bool,
     /// When the wait for the first leader ends; `None` before the start, and once there was one.
     start_deadline: Option<Instant>,
@@ -189,13 +193,11 @@ impl Cluster {
 
     /// Prints the table once every node that runs answers and one leads.
     async fn announce_when_ready(&mut self) -> anyhow::Result<()> {
-        let ports: Vec<u16> = self.nodes.iter().filter(|node| node.is_running()).map(Node::port).collect();
-        let asked = ports.len();
-        let probe = tokio::task::spawn_blocking(move || {
-            let ask = |port: &u16| NodeInfo::fetch(&format!("127.0.0.1:{port}"), PROBE_TIMEOUT).ok();
-            ports.iter().filter_map(ask).collect::<Vec<_>>()
-        });
-        let answers = probe.await.context("the probe of the nodes")?;
+        let running = self.nodes.iter().filter(|node| node.is_running());
+        let addrs: Vec<_> = running.map(|node| format!("127.0.0.1:{}", node.port())).collect();
+        let asked = addrs.len();
+        let answers = NodeInfo::fetch_all(addrs, self.password.clone(), PROBE_TIMEOUT).await;
+        let answers: Vec<_> = answers.into_iter().flatten().collect();
         let has_leader = answers.iter().any(|info| info.role == Role::Leader);
         let is_late = self.start_deadline.is_some_and(|at| at <= Instant::now());
         if has_leader && (answers.len() == asked || is_late) {
@@ -241,13 +243,18 @@ impl Cluster {
         let bowline = std::env::args().next().unwrap_or_else(|| "bowline".to_owned());
         // The other commands look at the three ports that are the default here.
         let at = if port == 7379 { String::new() } else { format!(" --at 127.0.0.1:{port}") };
+        let asks = if self.password.is_some() {
+            "The nodes ask for the password: redis-cli takes it from REDISCLI_AUTH, the others as `dev` has.\n\n"
+        } else {
+            ""
+        };
         format!(
             "A cluster of {} is running. Every node takes every command.\n\n{table}\nNow, in another terminal:\n\n  \
              redis-cli -p {port} set a 1\n  \
              {bowline} put a 1{at}\n  \
              {bowline} get a{at}\n  \
              {bowline} status{at}\n\n\
-             Ctrl-C stops it; the data stays in {}.",
+             {asks}Ctrl-C stops it; the data stays in {}.",
             nodes(self.nodes.len()),
             self.directory.path().display()
         )

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod append;
+pub(crate) mod bench;
 pub(crate) mod dev;
 pub(crate) mod get;
 pub(crate) mod lab;
@@ -9,20 +10,13 @@ pub(crate) mod server;
 pub(crate) mod status;
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use bowline_client::{Connection, Lost, Reply};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
-use crate::args::ParentArgs;
-use crate::resp_client::{CallError, Connection, Reply};
-
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long an answer may take. A node holds a command through an election, and then says itself that there
-/// is no majority; this is for a node that says nothing any more.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::args::{At, ParentArgs};
+use crate::password;
 
 /// A line for people. That nobody reads it any more (a closed terminal) is no reason to stop.
 pub(crate) fn complain(line: &str) {
@@ -53,28 +47,29 @@ enum Effect {
 ///
 /// # Errors
 /// Nobody could be reached; nobody has said whether it happened; or the cluster refused the command.
-fn ask(addresses: &[String], effect: Effect, command: &[&[u8]]) -> anyhow::Result<Reply> {
+fn ask(at: &At, effect: Effect, command: &[&[u8]]) -> anyhow::Result<Reply> {
+    let password = password::given(&at.password)?;
+    let runtime = runtime()?;
     let mut reasons = Vec::new();
-    for addr in addresses {
-        let answer = Connection::open(addr, CONNECT_TIMEOUT, REPLY_TIMEOUT)
-            .map_err(CallError::NotSent)
-            .and_then(|mut connection| connection.call(command));
+    for addr in &at.addresses {
+        let connection = Connection::new(addr).with_password(password.as_deref());
+        let answer = runtime.block_on(connection.call(command, None));
         match answer {
-            // Certainly not executed: a node that is cut off from the others says so too, and the next may not be.
-            Ok(Reply::Error(text)) if text.starts_with("CLUSTERDOWN") => {
+            Ok(Reply::Error(text)) => {
+                let text = String::from_utf8_lossy(&text);
+                if text.starts_with("UNCERTAIN") && effect == Effect::Writes {
+                    bail!(unknown(addr, &text));
+                }
+                if let Some(text) = password::explained(&text) {
+                    bail!("{addr}: {text}");
+                }
+                // Certainly not executed: a node that is cut off from the others says so too, and the next may not be.
+                ensure!(text.starts_with("CLUSTERDOWN"), "{addr} refused: {text}");
                 reasons.push(format!("{addr}: {text}"));
             }
-            Ok(Reply::Error(text)) if text.starts_with("UNCERTAIN") && effect == Effect::Writes => {
-                bail!(unknown(addr, &text));
-            }
-            Ok(Reply::Error(text)) => bail!("{addr} refused: {text}"),
             Ok(reply) => return Ok(reply),
-            Err(CallError::Unanswered(reason)) if effect == Effect::Writes => {
-                bail!(unknown(addr, &reason.to_string()));
-            }
-            Err(CallError::NotSent(reason) | CallError::Unanswered(reason)) => {
-                reasons.push(format!("{addr}: {reason}"));
-            }
+            Err(Lost::Unanswered(reason)) if effect == Effect::Writes => bail!(unknown(addr, &reason)),
+            Err(lost) => reasons.push(format!("{addr}: {lost}")),
         }
     }
     bail!(
@@ -93,11 +88,29 @@ fn unknown(addr: &str, reason: &str) -> String {
     )
 }
 
+/// What drives connections: one thread, this one.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
 /// The error for a reply that the command does not have.
 fn unexpected(reply: &Reply) -> anyhow::Error {
     anyhow::anyhow!(
-        "the node gave an answer that does not fit the command: {reply:?}. Is it a Bowline server?"
+        "the node gave an answer that does not fit the command: {}. Is it a Bowline server?",
+        shown(reply)
     )
+}
+
+/// A reply for a message, short.
+pub(crate) fn shown(reply: &Reply) -> String {
+    match reply {
+        Reply::Error(text) | Reply::Simple(text) => String::from_utf8_lossy(text).into_owned(),
+        Reply::Bulk(value) => format!("{} bytes", value.len()),
+        Reply::Array(replies) | Reply::Map(replies) | Reply::Pairs(replies) => {
+            format!("{} replies", replies.len())
+        }
+        Reply::Ok | Reply::Nil | Reply::Int(_) => format!("{reply:?}"),
+    }
 }
 
 /// Prints an answer.

@@ -4,13 +4,15 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use bowline_raft::NodeId;
-use bowline_server::Options;
+use bowline_server::face::Password;
+use bowline_server::{Access, Options};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{complain, die_with_parent};
 use crate::args::{Cli, ServerArgs};
+use crate::password;
 
 /// How much log makes a snapshot due unless it is said, in bytes. About as much is read again at a start.
 const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
@@ -20,6 +22,7 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
     let members = bowline_server::parse_members(&args.peers).unwrap_or_else(|reason| {
         Cli::command().error(ErrorKind::ValueValidation, format!("--peers {}: {reason}", args.peers)).exit()
     });
+    let access = access(&args)?;
     start_logging(args.log.level);
     end_on_panic();
     let snapshot_after_bytes = args.snapshot_after.unwrap_or(SNAPSHOT_AFTER_BYTES.min(args.log_limit / 2));
@@ -32,6 +35,8 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         new: args.new,
         log_limit_bytes: args.log_limit,
         snapshot_after_bytes,
+        max_clients: args.max_clients.into(),
+        access,
     });
     Ok(outcome.map_or_else(
         |error| {
@@ -40,6 +45,18 @@ pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
         },
         |()| ExitCode::SUCCESS,
     ))
+}
+
+/// Who may come in, by the options and the environment.
+fn access(args: &ServerArgs) -> anyhow::Result<Access> {
+    if args.no_auth {
+        return Ok(Access::Everybody);
+    }
+    let password = password::given(&args.password)?;
+    Ok(match password {
+        Some(text) => Access::Password(Password::new(&text)?),
+        None => Access::LocalOnly,
+    })
 }
 
 /// A broken invariant ends the process, whichever task or thread has found it: a server that goes on with

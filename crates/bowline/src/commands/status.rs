@@ -2,23 +2,26 @@
 
 use std::fmt::Write;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::bail;
 
-use super::print;
+use super::{print, runtime};
 use crate::args::StatusArgs;
-use crate::node_info::{NodeInfo, Role};
-use crate::table;
+use crate::json::quoted;
+use crate::node_info::{NodeInfo, PeerInfo, Role};
+use crate::{password, table};
 
 /// How long a node may take before it counts as down. Short: a node answers this at once or not at all, and
 /// somebody waits.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
-    let (addr, witness) = first_answer(&args.at.addresses)?;
-    let nodes = ask_the_others(addr, witness);
+    let password = password::given(&args.at.password)?;
+    let nodes = runtime()?.block_on(async {
+        let (addr, witness) = first_answer(&args.at.addresses, password.as_deref()).await?;
+        anyhow::Ok(ask_the_others(addr, witness, password).await)
+    })?;
     let text = if args.json { json(&nodes) } else { table(&nodes) };
     print(text.trim_end().as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -34,10 +37,13 @@ struct Node {
 }
 
 /// The first node that answers, and where it was asked.
-fn first_answer(addresses: &[String]) -> anyhow::Result<(&str, NodeInfo)> {
+async fn first_answer<'a>(
+    addresses: &'a [String],
+    password: Option<&[u8]>,
+) -> anyhow::Result<(&'a str, NodeInfo)> {
     let mut reasons = String::new();
     for addr in addresses {
-        match NodeInfo::fetch(addr, TIMEOUT) {
+        match NodeInfo::fetch(addr, password, TIMEOUT).await {
             Ok(info) => return Ok((addr, info)),
             Err(error) => write!(reasons, "\n  {addr}: {error:#}")?,
         }
@@ -50,22 +56,14 @@ fn first_answer(addresses: &[String]) -> anyhow::Result<(&str, NodeInfo)> {
 
 /// Every member, in the order of the ids: the one that answered at `addr`, and those that it knows, each asked
 /// at the same time. One that answers as somebody else is not that member, which is therefore down.
-fn ask_the_others(addr: &str, witness: NodeInfo) -> Vec<Node> {
-    let ask = |id: u64, addr: &str| {
-        let is_itself = |info: &NodeInfo| info.id == id && info.cluster == witness.cluster;
-        NodeInfo::fetch(addr, TIMEOUT).ok().filter(is_itself)
+async fn ask_the_others(addr: &str, witness: NodeInfo, password: Option<Vec<u8>>) -> Vec<Node> {
+    let addrs = witness.peers.iter().map(|peer| peer.addr.clone()).collect();
+    let answers = NodeInfo::fetch_all(addrs, password, TIMEOUT).await;
+    let with_peer = |(peer, info): (&PeerInfo, Option<NodeInfo>)| {
+        let is_itself = |info: &NodeInfo| info.id == peer.id && info.cluster == witness.cluster;
+        Node { id: peer.id, addr: peer.addr.clone(), info: info.filter(is_itself) }
     };
-    let mut nodes: Vec<Node> = thread::scope(|scope| {
-        let asked: Vec<_> =
-            witness.peers.iter().map(|peer| scope.spawn(|| ask(peer.id, &peer.addr))).collect();
-        let answers = asked.into_iter().map(|thread| thread.join().expect("asking a node does not panic"));
-        let with_peer = |(peer, info): (&crate::node_info::PeerInfo, _)| Node {
-            id: peer.id,
-            addr: peer.addr.clone(),
-            info,
-        };
-        witness.peers.iter().zip(answers).map(with_peer).collect()
-    });
+    let mut nodes: Vec<Node> = witness.peers.iter().zip(answers).map(with_peer).collect();
     // The configured address of the witness is known to the others only.
     let by_others = nodes.iter().flat_map(|node| node.info.iter()).flat_map(|info| &info.peers);
     let own = by_others.into_iter().find(|peer| peer.id == witness.id).map(|peer| peer.addr.clone());
@@ -188,22 +186,6 @@ fn json(nodes: &[Node]) -> String {
     format!("{{\"cluster\": {}, \"nodes\": [{}]}}", quoted(cluster), members.join(", "))
 }
 
-/// A string of JSON (RFC 8259, section 7).
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c < ' ' => {
-                write!(quoted, "\\u{:04x}", u32::from(c)).expect("a string takes all that is written");
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,10 +200,5 @@ mod tests {
     fn ages_are_said_in_a_unit_of_which_there_are_some() {
         let said = [0, 119, 120, 7199, 7200, 172_799, 172_800].map(age);
         assert_eq!(said, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
-    }
-
-    #[test]
-    fn strings_of_json_hold_anything() {
-        assert_eq!(quoted("a\"b\\c\n\u{e9}"), "\"a\\\"b\\\\c\\u000a\u{e9}\"");
     }
 }

@@ -3,11 +3,14 @@
 
 use bowline_harness as harness;
 
+mod access;
 mod damage;
 mod directory;
 mod limits;
 mod log_limit;
+mod many_clients;
 mod no_space;
+mod operator;
 mod options;
 mod peers;
 mod protocol;

@@ -127,9 +127,9 @@ fn what_is_not_served_is_refused_and_never_ignored() {
     let mut client = Raw::connect(cluster.addr(1));
     let cases: [(&[&[u8]], &str); 5] = [
         (&[b"RESTORE", b"lock", b"10", b"x"], "command 'restore'"),
-        (&[b"COPY", b"lock", b"other"], "command 'copy'"),
+        (&[b"DUMP", b"lock"], "command 'dump'"),
         (&[b"EVAL", b"return 1", b"0"], "command 'eval'"),
-        (&[b"HSET", b"h", b"f", b"v"], "command 'hset'"),
+        (&[b"SADD", b"lock", b"v"], "command 'sadd'"),
         (&[b"SUBSCRIBE", b"c"], "command 'subscribe'"),
     ];
     for (command, what) in cases {

@@ -51,6 +51,7 @@ pub(crate) fn resident_bytes(pid: u32) -> u64 {
 /// Runs `bowline server`, which must end by itself: its exit code and what it said.
 pub(crate) fn run_server(arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
+    command.env_remove("BOWLINE_PASSWORD");
     command.arg("server").args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut server = Ended(command.spawn().expect("the binary starts"));
     let what = format!("the end of bowline server {}", arguments.join(" "));
@@ -150,6 +151,11 @@ impl Raw {
     }
 
     fn line(&mut self) -> String {
+        self.try_line().expect("an answer in time")
+    }
+
+    /// The next line, without its end.
+    pub(crate) fn try_line(&mut self) -> std::io::Result<String> {
         let mut searched = 0;
         loop {
             let rest = &self.read[self.at..];
@@ -157,10 +163,10 @@ impl Raw {
                 let end = searched + end;
                 let line = String::from_utf8_lossy(&rest[..end]).into_owned();
                 self.at += end + 2;
-                return line;
+                return Ok(line);
             }
             searched = rest.len().saturating_sub(1);
-            self.fill();
+            self.try_fill()?;
         }
     }
 
@@ -175,12 +181,17 @@ impl Raw {
     }
 
     fn fill(&mut self) {
+        self.try_fill().expect("an answer in time");
+    }
+
+    fn try_fill(&mut self) -> std::io::Result<()> {
         self.read.drain(..self.at);
         self.at = 0;
         let mut chunk = vec![0; 256 << 10];
-        let count = self.stream.read(&mut chunk).expect("an answer in time");
+        let count = self.stream.read(&mut chunk)?;
         assert_ne!(count, 0, "the server has closed the connection after {}", self.read.escape_ascii());
         self.read.extend_from_slice(&chunk[..count]);
+        Ok(())
     }
 
     /// Whatever else comes until the server closes. A reset fails the test: it takes answers away.

@@ -11,6 +11,7 @@ use std::thread;
 pub(crate) fn bowline() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bowline"));
     command.stdin(Stdio::null()).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+    command.env_remove("BOWLINE_PASSWORD");
     command
 }
 

@@ -14,9 +14,16 @@ fn the_help_names_every_command_and_where_to_begin() {
     let output = run(&["--help"]);
     let help = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0));
-    for word in
-        ["  dev ", "  server ", "  status ", "  get ", "  put ", "  append ", "Begin with `bowline dev`"]
-    {
+    for word in [
+        "  dev ",
+        "  server ",
+        "  status ",
+        "  get ",
+        "  put ",
+        "  append ",
+        "  bench ",
+        "Begin with `bowline dev`",
+    ] {
         assert!(help.contains(word), "{word} in:\n{help}");
     }
     assert!(!help.contains('\x1b'), "no colours where there is no terminal:\n{help}");
@@ -44,6 +51,7 @@ fn each_command_explains_its_options() {
         ("get", &["<KEY>", "--at", "(nil)"]),
         ("put", &["<KEY>", "<VALUE>", "--at", "OK"]),
         ("append", &["<KEY>", "<VALUE>", "--at", "length"]),
+        ("bench", &["--nodes", "--rate", "--duration", "--probe", "Examples:", "Ctrl-C", "Exit codes:"]),
     ] {
         let output = run(&[command, "--help"]);
         let help = text(&output.stdout);

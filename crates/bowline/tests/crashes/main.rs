@@ -5,11 +5,15 @@
 
 use bowline_harness as harness;
 
+mod client;
 mod frozen_leader;
 mod greetings;
 mod killed_leader;
+mod linearizable;
 mod load;
 mod lost_majority;
+mod nemesis;
 mod pipelines;
 mod rolling_restart;
 mod snapshots;
+mod transfers;

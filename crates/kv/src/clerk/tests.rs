@@ -33,7 +33,7 @@ fn error(clerk: &mut Clerk, text: &'static str) {
     result(clerk, Reply::error_text(text));
 }
 
-fn done(clerk: &mut Clerk) -> Result<Bytes, CallError> {
+fn done(clerk: &mut Clerk) -> Result<Reply, CallError> {
     let Step::Done(outcome) = clerk.next(Duration::ZERO) else { panic!("it is not done") };
     outcome
 }
@@ -48,7 +48,7 @@ fn busy() -> Clerk {
     clerk
 }
 
-fn is_unknown(outcome: &Result<Bytes, CallError>) -> bool {
+fn is_unknown(outcome: &Result<Reply, CallError>) -> bool {
     matches!(outcome, Err(CallError::Unknown(_)))
 }
 
@@ -56,11 +56,11 @@ fn is_unknown(outcome: &Result<Bytes, CallError>) -> bool {
 fn a_write_opens_a_session_and_the_next_one_uses_it() {
     let mut clerk = busy();
     result(&mut clerk, Reply::Ok);
-    assert_eq!(done(&mut clerk), Ok(Bytes::new()));
+    assert_eq!(done(&mut clerk), Ok(Reply::Ok));
     clerk.begin(Operation::Append { key: "k".into(), value: "w".into() }, None);
     assert_eq!(sends(&mut clerk, Duration::ZERO), (0, "7 2 APPEND".into()));
     result(&mut clerk, Reply::Int(2));
-    assert_eq!(done(&mut clerk), Ok(Bytes::new()));
+    assert_eq!(done(&mut clerk), Ok(Reply::Int(2)));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_read_needs_no_session_and_a_missing_key_is_empty() {
         clerk.begin(get(), None);
         assert_eq!(sends(&mut clerk, Duration::ZERO), (0, "GET".into()));
         result(&mut clerk, reply);
-        assert_eq!(done(&mut clerk), Ok(value.into()));
+        assert_eq!(done(&mut clerk).map(Reply::into_value), Ok(value.into()));
     }
 }
 
@@ -82,7 +82,7 @@ fn every_sending_of_a_call_has_the_same_number_and_goes_elsewhere() {
     clerk.answered(Answer::NotLeader(None));
     assert_eq!(sends(&mut clerk, Duration::ZERO), (2, "7 1 SET".into()));
     result(&mut clerk, Reply::Ok);
-    assert_eq!(done(&mut clerk), Ok(Bytes::new()));
+    assert_eq!(done(&mut clerk), Ok(Reply::Ok));
     clerk.begin(get(), None);
     assert_eq!(sends(&mut clerk, Duration::ZERO), (2, "GET".into()), "who answered is asked first");
 }
@@ -196,10 +196,44 @@ fn an_error_of_the_store_is_a_result() {
 }
 
 #[test]
-fn a_call_that_is_dropped_leaves_its_number_used() {
+fn a_call_that_is_dropped_leaves_its_number_used_and_the_next_one_goes_elsewhere() {
     let mut clerk = busy();
     clerk.begin(put(), None);
-    assert_eq!(sends(&mut clerk, Duration::ZERO), (0, "7 2 SET".into()));
+    assert_eq!(sends(&mut clerk, Duration::ZERO), (1, "7 2 SET".into()));
+    clerk.answered(Answer::NotLeader(Some(2)));
+    clerk.begin(put(), None);
+    assert_eq!(sends(&mut clerk, Duration::ZERO), (2, "7 3 SET".into()), "nobody was waited for");
+}
+
+#[test]
+fn any_command_is_a_call_and_its_reply_the_result() {
+    let mut clerk = Clerk::new(3).starting_with(2);
+    let append = Command::Append { key: b"k", value: b"v" };
+    let commands =
+        Command::Exec { conditions: Vec::new(), commands: vec![Command::Get { key: b"k" }, append] };
+    clerk.begin(Operation::Command(Encoded::new(&commands)), None);
+    assert_eq!(sends(&mut clerk, Duration::ZERO), (2, "OPEN".into()));
+    result(&mut clerk, Reply::Int(7));
+    let Step::Send { command: Command::Session(SessionCommand::Run { command, .. }), .. } =
+        clerk.next(Duration::ZERO)
+    else {
+        panic!("it does not run")
+    };
+    assert_eq!(*command, commands);
+    let reply = Reply::Array(vec![Reply::Nil, Reply::Int(1)]);
+    result(&mut clerk, reply.clone());
+    assert_eq!(done(&mut clerk), Ok(reply));
+    clerk.begin(Operation::Command(Encoded::new(&Command::StrLen { key: b"k" })), None);
+    assert!(matches!(clerk.next(Duration::ZERO), Step::Send { command: Command::StrLen { .. }, .. }));
+}
+
+#[test]
+fn a_session_that_was_left_is_used_no_more() {
+    let mut clerk = busy();
+    assert_eq!(clerk.leave(), Some(7));
+    clerk.begin(put(), None);
+    assert_eq!(sends(&mut clerk, Duration::ZERO).1, "OPEN");
+    assert_eq!(clerk.leave(), None);
 }
 
 #[test]

@@ -114,6 +114,7 @@ fn between_two_clocks_the_log_decides() {
     assert_eq!(two(HOUR, 0, NOON - 60_000), 0);
     assert_eq!(two(0, -HOUR, NOON - 60_000), 0);
     assert_eq!(two(20, 0, NOON - 59_990), 10);
+    assert_eq!(two(HOUR, 0, NOON - 90_000), 0, "the log's time is too early");
     assert_eq!(two(HOUR, 0, 5), 0, "nothing is known: the earlier one, by which no key expires too soon");
     assert_eq!(two(0, HOUR, 0), 0);
 }
@@ -140,4 +141,47 @@ fn no_reading_overflows() {
         assert!(clocks.median(TERM).is_some());
         clocks.applied(u64::MAX);
     }
+}
+
+/// A leader of `members` whose log was stamped so many milliseconds before noon, and that knows these clocks, its own first.
+fn known(members: usize, readings: &[i64], log_behind: i64) -> i64 {
+    let mut clocks = Clocks::new(members, 0);
+    clocks.tick(secs(100.0), 0);
+    clocks.applied(NOON.saturating_add_signed(-log_behind));
+    for (node, ahead) in (2..).zip(&readings[1..]) {
+        clocks.heard(NodeId(node), TERM, NOON.saturating_add_signed(*ahead));
+    }
+    clocks.tick(secs(100.0), NOON.saturating_add_signed(readings[0]));
+    median(&clocks).unwrap()
+}
+
+#[test]
+fn wrong_clocks_that_answer_first_do_not_decide() {
+    for (wrong, other) in [(HOUR, 2 * HOUR), (-HOUR, -2 * HOUR), (HOUR, -HOUR)] {
+        for readings in [[wrong, other, 0], [wrong, 0, other], [0, wrong, other]] {
+            assert_eq!(known(5, &readings, 0), 0, "{readings:?}");
+        }
+        let time = known(5, &[wrong, other, 0, 3], 0);
+        assert!((0..=3).contains(&time), "four of five are known: {time}");
+        assert_eq!(known(5, &[wrong, other, 0, 3, 3], 500), if wrong < 0 { 0 } else { 3 }, "all are known");
+    }
+}
+
+#[test]
+fn a_clock_behind_the_log_is_not_believed_while_others_are_silent() {
+    // The node was down for five seconds, which it does not know.
+    assert_eq!(known(3, &[0, -HOUR], 5000), 0);
+    assert_eq!(known(3, &[-HOUR, 0], 5000), 0);
+    assert_eq!(known(3, &[HOUR, 0], 5000), 0, "nor one that is ahead of it");
+    assert_eq!(known(5, &[-HOUR, 0, -2 * HOUR], 5000), 0);
+    assert_eq!(known(5, &[-HOUR, 0, 2 * HOUR], 5000), 0);
+    // What does not hold: such a clock cannot be told from a right one.
+    assert_eq!(known(3, &[0, -4000], 5000), -4000);
+}
+
+#[test]
+fn a_log_that_more_than_half_of_the_clocks_contradict_is_not_believed() {
+    assert_eq!(known(3, &[0, 2], -HOUR), 2);
+    assert_eq!(known(3, &[0, 2, 4], -HOUR), 2);
+    assert_eq!(known(5, &[0, 2, 4], -HOUR), 4);
 }

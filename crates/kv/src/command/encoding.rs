@@ -27,13 +27,33 @@
 //! | 18 | TTL | flags (a byte), key; flags: 1 = since 1970, 2 = in seconds |
 //! | 19 | WATCH | count, keys |
 //! | 20 | EXEC | count, conditions (key, a byte: 0 = was not there, 1 = was there, index), count, commands (length, bytes) |
+//! | 32 to 47 | HSET and its like | see `hash.rs` |
+//! | 48 | GETRANGE | key, start, end (8 bytes each, two's complement, the lowest first) |
+//! | 49 | SETRANGE | key, offset, value |
+//! | 50 | INCRBYFLOAT | key, what is added, as a text |
+//! | 51 | MSETNX | count, keys and values in turn |
+//! | 52 | GETDEL | key |
+//! | 53 | SET with a comparison | flags (a byte), time, key, value, value to compare with; flags: 1 = IFEQ or 2 = IFNE, and as in 14 |
+//! | 54 | DELEX | a byte: 1 = IFEQ, 2 = IFNE; key, value to compare with |
+//! | 55 | RENAME | a byte: 1 = NX; key, key |
+//! | 56 | COPY | a byte: 1 = REPLACE; key, key |
+//! | 57 | RANDOMKEY | what decides (8 bytes, the lowest first) |
+//! | 58 | KEYS | pattern |
+//! | 59 | SCAN | flags (a byte), cursor, count, pattern if 1, type if 2 |
+//! | 60 | OBJECT | a byte: 0 = ENCODING, 1 = REFCOUNT, 2 = FREQ; key |
+//! | 61 | MEMORY USAGE | key |
 //! | 64 to 67 | ONCE | see `session.rs` |
 //!
 //! A time is there only if the flags have 16 or 32: milliseconds, 8 bytes, two's complement, the lowest first.
 
+use super::encoding_keys::{
+    FIRST_OTHER, LAST_OTHER, SET_COMPARING, comparison_flag, decode_other, encode_other,
+};
+use super::hash::{HSCAN, HSET};
 use super::{
-    Command, Condition, ExpireCondition, Keys, MAX_AFTER_MS, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES,
-    MAX_TRANSACTION_COMMANDS, MAX_VALUE_BYTES, Moment, Pair, SessionCommand, SetExpiry, Unchanged, session,
+    Command, Condition, ExpireCondition, HashCommand, Keys, MAX_AFTER_MS, MAX_ARGUMENTS, MAX_COMMAND_BYTES,
+    MAX_KEY_BYTES, MAX_TRANSACTION_COMMANDS, MAX_VALUE_BYTES, Moment, Pair, SessionCommand, SetExpiry,
+    Unchanged, session,
 };
 use crate::codec::{self, DecodeError, Reader};
 
@@ -64,7 +84,7 @@ const EXEC: u8 = 20;
 
 const FLAG_NX: u8 = 1;
 const FLAG_XX: u8 = 2;
-const FLAG_GET: u8 = 4;
+pub(super) const FLAG_GET: u8 = 4;
 const FLAG_KEEPTTL: u8 = 8;
 const FLAG_AFTER: u8 = 16;
 const FLAG_AT: u8 = 32;
@@ -87,9 +107,12 @@ impl<'a> Command<'a> {
         match self {
             Self::Get { key } => put(out, GET, &[key]),
             Self::Set { key, value, condition, get, expiry } => {
-                put_set(out, set_flags(*condition, *get), *expiry);
+                put_set(out, *condition, *get, *expiry);
                 codec::put_bytes(out, key);
                 codec::put_bytes(out, value);
+                if let Condition::If(comparison) = condition {
+                    codec::put_bytes(out, comparison.value());
+                }
             }
             Self::SetNx { key, value } => put(out, SETNX, &[key, value]),
             Self::Append { key, value } => put(out, APPEND, &[key, value]),
@@ -103,11 +126,7 @@ impl<'a> Command<'a> {
             Self::MGet { keys } => put_keys(out, MGET, keys),
             Self::MSet { pairs } => {
                 out.push(MSET);
-                codec::put_varint(out, pairs.len() as u64);
-                for (key, value) in pairs {
-                    codec::put_bytes(out, key);
-                    codec::put_bytes(out, value);
-                }
+                put_pairs(out, pairs);
             }
             Self::Type { key } => put(out, TYPE, &[key]),
             Self::GetEx { key, expiry } => {
@@ -131,7 +150,9 @@ impl<'a> Command<'a> {
             Self::Exec { conditions, commands } => put_transaction(out, conditions, commands),
             Self::DbSize => out.push(DBSIZE),
             Self::FlushAll => out.push(FLUSHALL),
+            Self::Hash { key, command } => command.encode(key, out),
             Self::Session(command) => command.encode(out),
+            other => encode_other(other, out),
         }
     }
 
@@ -164,13 +185,9 @@ impl<'a> Command<'a> {
             MSET => Self::MSet { pairs: pairs(&mut reader)? },
             TYPE => Self::Type { key: key(&mut reader)? },
             SET_EXPIRING => {
-                let (flags, moment) = read_moment(&mut reader)?;
-                let expiry = match (flags & FLAG_KEEPTTL, moment) {
-                    (0, Some(moment)) => SetExpiry::To(moment),
-                    (FLAG_KEEPTTL, None) => SetExpiry::Keep,
-                    _ => return Err(DecodeError::UnknownFlags(flags)),
-                };
-                let (condition, get) = read_set_flags(flags & !FLAG_KEEPTTL)?;
+                let (flags, expiry) = read_set_expiry(&mut reader)?;
+                let expiry = expiry.ok_or(DecodeError::UnknownFlags(flags))?;
+                let (condition, get) = read_set_flags(flags)?;
                 Self::Set { key: key(&mut reader)?, value: value(&mut reader)?, condition, get, expiry }
             }
             GETEX => match read_moment(&mut reader)? {
@@ -197,6 +214,8 @@ impl<'a> Command<'a> {
             EXEC => read_transaction(&mut reader)?,
             DBSIZE => Self::DbSize,
             FLUSHALL => Self::FlushAll,
+            opcode @ HSET..=HSCAN => HashCommand::decode(opcode, &mut reader)?,
+            opcode @ FIRST_OTHER..=LAST_OTHER => decode_other(opcode, &mut reader)?,
             opcode => Self::Session(SessionCommand::decode(opcode, &mut reader)?),
         };
         reader.finish()?;
@@ -204,7 +223,7 @@ impl<'a> Command<'a> {
     }
 }
 
-fn put(out: &mut Vec<u8>, opcode: u8, fields: &[&[u8]]) {
+pub(super) fn put(out: &mut Vec<u8>, opcode: u8, fields: &[&[u8]]) {
     out.push(opcode);
     for field in fields {
         codec::put_bytes(out, field);
@@ -213,9 +232,21 @@ fn put(out: &mut Vec<u8>, opcode: u8, fields: &[&[u8]]) {
 
 fn put_keys(out: &mut Vec<u8>, opcode: u8, keys: &Keys<'_>) {
     out.push(opcode);
+    put_list(out, keys);
+}
+
+pub(super) fn put_list(out: &mut Vec<u8>, keys: &Keys<'_>) {
     codec::put_varint(out, keys.as_slice().len() as u64);
     for key in keys.as_slice() {
         codec::put_bytes(out, key);
+    }
+}
+
+pub(super) fn put_pairs(out: &mut Vec<u8>, pairs: &[Pair<'_>]) {
+    codec::put_varint(out, pairs.len() as u64);
+    for (name, value) in pairs {
+        codec::put_bytes(out, name);
+        codec::put_bytes(out, value);
     }
 }
 
@@ -256,25 +287,35 @@ fn read_transaction<'a>(reader: &mut Reader<'a>) -> Result<Command<'a>, DecodeEr
     Ok(Command::Exec { conditions, commands })
 }
 
-/// A command that stands in another one: about keys alone, with none in itself. That is looked at first, since
-/// hostile bytes may hold any number of them, one inside the other.
-pub(super) fn data_command(encoded: &[u8]) -> Result<Command<'_>, DecodeError> {
+/// A command of a session: about keys, or a transaction. What it is is looked at first, since hostile bytes may hold
+/// any number of them, one inside the other.
+pub(super) fn session_command(encoded: &[u8]) -> Result<Command<'_>, DecodeError> {
     match encoded.first() {
-        Some(&opcode @ (WATCH | EXEC | session::OPEN..=session::LIMITS)) => {
-            Err(DecodeError::UnknownOpcode(opcode))
-        }
+        Some(&opcode @ (WATCH | session::OPEN..=session::LIMITS)) => Err(DecodeError::UnknownOpcode(opcode)),
         _ => Command::decode(encoded),
     }
 }
 
-fn put_set(out: &mut Vec<u8>, flags: u8, expiry: SetExpiry) {
+/// A command of a transaction: about keys, with none in itself.
+fn data_command(encoded: &[u8]) -> Result<Command<'_>, DecodeError> {
+    match encoded.first() {
+        Some(&EXEC) => Err(DecodeError::UnknownOpcode(EXEC)),
+        _ => session_command(encoded),
+    }
+}
+
+/// Puts all of a SET that stands in front of key and value.
+fn put_set(out: &mut Vec<u8>, condition: Condition<'_>, get: bool, expiry: SetExpiry) {
+    let flags = set_flags(condition, get);
+    out.push(match (condition, expiry) {
+        (Condition::If(_), _) => SET_COMPARING,
+        (_, SetExpiry::Never) => SET,
+        _ => SET_EXPIRING,
+    });
     match expiry {
-        SetExpiry::Never => out.extend_from_slice(&[SET, flags]),
-        SetExpiry::Keep => out.extend_from_slice(&[SET_EXPIRING, flags | FLAG_KEEPTTL]),
-        SetExpiry::To(moment) => {
-            out.push(SET_EXPIRING);
-            put_moment(out, flags, Some(moment));
-        }
+        SetExpiry::Never => out.push(flags),
+        SetExpiry::Keep => out.push(flags | FLAG_KEEPTTL),
+        SetExpiry::To(moment) => put_moment(out, flags, Some(moment)),
     }
 }
 
@@ -304,21 +345,32 @@ fn read_moment(reader: &mut Reader<'_>) -> Result<(u8, Option<Moment>), DecodeEr
     Ok((flags & !(FLAG_AFTER | FLAG_AT), moment))
 }
 
+/// The flags of a SET that are left, and what becomes of the expiry, unless they say nothing about that.
+pub(super) fn read_set_expiry(reader: &mut Reader<'_>) -> Result<(u8, Option<SetExpiry>), DecodeError> {
+    let (flags, moment) = read_moment(reader)?;
+    match (flags & FLAG_KEEPTTL, moment) {
+        (0, moment) => Ok((flags, moment.map(SetExpiry::To))),
+        (_, None) => Ok((flags & !FLAG_KEEPTTL, Some(SetExpiry::Keep))),
+        (_, Some(_)) => Err(DecodeError::UnknownFlags(flags)),
+    }
+}
+
 fn condition_flag(condition: ExpireCondition) -> u8 {
     let place = EXPIRE_CONDITIONS.iter().position(|known| *known == condition);
     place.and_then(|place| u8::try_from(place).ok()).expect("each condition has its place")
 }
 
-fn set_flags(condition: Condition, get: bool) -> u8 {
+fn set_flags(condition: Condition<'_>, get: bool) -> u8 {
     let condition = match condition {
         Condition::Always => 0,
         Condition::IfAbsent => FLAG_NX,
         Condition::IfPresent => FLAG_XX,
+        Condition::If(comparison) => comparison_flag(comparison),
     };
     if get { condition | FLAG_GET } else { condition }
 }
 
-fn read_set_flags(flags: u8) -> Result<(Condition, bool), DecodeError> {
+fn read_set_flags(flags: u8) -> Result<(Condition<'static>, bool), DecodeError> {
     let condition = match flags & !FLAG_GET {
         0 => Condition::Always,
         FLAG_NX => Condition::IfAbsent,
@@ -328,15 +380,15 @@ fn read_set_flags(flags: u8) -> Result<(Condition, bool), DecodeError> {
     Ok((condition, flags & FLAG_GET != 0))
 }
 
-fn key<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+pub(super) fn key<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
     reader.bytes("key", MAX_KEY_BYTES)
 }
 
-fn value<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
+pub(super) fn value<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
     reader.bytes("value", MAX_VALUE_BYTES)
 }
 
-fn keys<'a>(reader: &mut Reader<'a>) -> Result<Keys<'a>, DecodeError> {
+pub(super) fn keys<'a>(reader: &mut Reader<'a>) -> Result<Keys<'a>, DecodeError> {
     match reader.count("keys", MAX_ARGUMENTS, 1)? {
         0 => Err(DecodeError::EmptyList),
         1 => Ok(Keys::One(key(reader)?)),
@@ -350,7 +402,7 @@ fn keys<'a>(reader: &mut Reader<'a>) -> Result<Keys<'a>, DecodeError> {
     }
 }
 
-fn pairs<'a>(reader: &mut Reader<'a>) -> Result<Vec<Pair<'a>>, DecodeError> {
+pub(super) fn pairs<'a>(reader: &mut Reader<'a>) -> Result<Vec<Pair<'a>>, DecodeError> {
     let count = reader.count("pairs", MAX_ARGUMENTS / 2, 2)?;
     if count == 0 {
         return Err(DecodeError::EmptyList);

@@ -1,10 +1,12 @@
 //! From the arguments of a request to a command, or to the error that Redis would answer.
 
 use super::{
-    Command, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, SetExpiry,
+    Command, Comparison, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES,
+    Pair, SetExpiry,
 };
 use super::{table, unsupported};
 use crate::integer;
+use crate::long_double::MAX_TEXT_BYTES;
 use crate::reply::Reply;
 
 pub(super) type Parsed<'a> = Result<Command<'a>, Reply>;
@@ -34,11 +36,11 @@ impl<'a> Command<'a> {
 }
 
 /// `ERR wrong number of arguments for 'get' command`, with the name of the command in lower case.
-fn wrong_arity(name: &str) -> Reply {
+pub(super) fn wrong_arity(name: &str) -> Reply {
     Reply::error(format!("ERR wrong number of arguments for '{name}' command"))
 }
 
-fn within(what: &str, size: usize, limit: usize) -> Result<(), Reply> {
+pub(super) fn within(what: &str, size: usize, limit: usize) -> Result<(), Reply> {
     if size <= limit {
         return Ok(());
     }
@@ -59,10 +61,7 @@ fn keys<'a>(args: &[&'a [u8]]) -> Result<Keys<'a>, Reply> {
     for arg in args {
         key(arg)?;
     }
-    Ok(match args {
-        [one] => Keys::One(one),
-        many => Keys::Many(many.to_vec()),
-    })
+    Ok(Keys::of(args))
 }
 
 pub(super) fn number(text: &[u8]) -> Result<i64, Reply> {
@@ -123,12 +122,70 @@ pub(super) fn mget<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 }
 
 pub(super) fn mset<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::MSet { pairs: pairs("mset", args)? })
+}
+
+pub(super) fn msetnx<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::MSetNx { pairs: pairs("msetnx", args)? })
+}
+
+fn pairs<'a>(command: &str, args: &[&'a [u8]]) -> Result<Vec<Pair<'a>>, Reply> {
     let (pairs, left_over) = args.as_chunks::<2>();
     if !left_over.is_empty() {
-        return Err(wrong_arity("mset"));
+        return Err(wrong_arity(command));
     }
-    let pairs = pairs.iter().map(|&[name, content]| Ok((key(name)?, value(content)?)));
-    Ok(Command::MSet { pairs: pairs.collect::<Result<_, Reply>>()? })
+    pairs.iter().map(|&[name, content]| Ok((key(name)?, value(content)?))).collect()
+}
+
+pub(super) fn getrange<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::GetRange { key: key(args[0])?, start: number(args[1])?, end: number(args[2])? })
+}
+
+pub(super) fn setrange<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    let offset = u64::try_from(number(args[1])?);
+    let offset = offset.map_err(|_| Reply::error_text("ERR offset is out of range"))?;
+    Ok(Command::SetRange { key: key(args[0])?, offset, value: value(args[2])? })
+}
+
+pub(super) fn incrbyfloat<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    // What is longer is no number either way.
+    let text = &args[1][..args[1].len().min(MAX_TEXT_BYTES + 1)];
+    Ok(Command::IncrByFloat { key: key(args[0])?, text })
+}
+
+pub(super) fn getdel<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    Ok(Command::GetDel { key: key(args[0])? })
+}
+
+pub(super) fn delex<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
+    match args {
+        [name] => Ok(Command::Del { keys: Keys::One(key(name)?) }),
+        [_, option, _] if !names_comparison(option) => {
+            Err(Reply::error_text("ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE"))
+        }
+        [name, option, compared] => {
+            Ok(Command::DelIf { key: key(name)?, comparison: comparison(option, compared)? })
+        }
+        _ => Err(wrong_arity("delex")),
+    }
+}
+
+/// Whether an option is one of those that Redis 8.4 compares the old value by.
+pub(super) fn names_comparison(option: &[u8]) -> bool {
+    ["IFEQ", "IFNE", "IFDEQ", "IFDNE"].iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// What that option and the argument behind it say. Digests are not served.
+pub(super) fn comparison<'a>(option: &[u8], compared: &'a [u8]) -> Result<Comparison<'a>, Reply> {
+    let name = option.to_ascii_uppercase();
+    match name.as_slice() {
+        b"IFEQ" => Ok(Comparison::Equal(value(compared)?)),
+        b"IFNE" => Ok(Comparison::NotEqual(value(compared)?)),
+        _ => {
+            let name = String::from_utf8_lossy(&name);
+            Err(Reply::error(format!("ERR option '{name}' is not supported by this version of Bowline")))
+        }
+    }
 }
 
 pub(super) fn kind<'a>(args: &[&'a [u8]]) -> Parsed<'a> {

@@ -3,7 +3,7 @@
 //!
 //! One thing is earlier here than there: a time that is none is refused also when GETEX would find no key.
 
-use super::parse::{Parsed, key, number, value};
+use super::parse::{Parsed, comparison, key, names_comparison, number, value};
 use super::{Command, Condition, ExpireCondition, MAX_AFTER_MS, Moment, SetExpiry};
 use crate::reply::Reply;
 
@@ -46,7 +46,7 @@ fn positive_moment(command: &str, text: &[u8], form: Form) -> Result<Moment, Rep
 
 /// What stands behind the key and value of SET, or behind the key of GETEX.
 struct Options<'a> {
-    condition: Condition,
+    condition: Condition<'a>,
     get: bool,
     keep: bool,
     persist: bool,
@@ -60,10 +60,13 @@ fn options<'a>(args: &[&'a [u8]], is_set: bool) -> Result<Options<'a>, Reply> {
     while let Some(option) = rest.next() {
         let is = |name: &str| option.eq_ignore_ascii_case(name.as_bytes());
         let is_timeless = found.time.is_none();
-        if is_set && is("NX") && found.condition != Condition::IfPresent {
+        if is_set && is("NX") && may_be(found.condition, Condition::IfAbsent) {
             found.condition = Condition::IfAbsent;
-        } else if is_set && is("XX") && found.condition != Condition::IfAbsent {
+        } else if is_set && is("XX") && may_be(found.condition, Condition::IfPresent) {
             found.condition = Condition::IfPresent;
+        } else if is_set && names_comparison(option) {
+            let value = rest.next().filter(|_| found.condition == Condition::Always);
+            found.condition = Condition::If(comparison(option, value.ok_or(Reply::SYNTAX_ERROR)?)?);
         } else if is_set && is("GET") {
             found.get = true;
         } else if is_set && is("KEEPTTL") && is_timeless {
@@ -81,6 +84,11 @@ fn options<'a>(args: &[&'a [u8]], is_set: bool) -> Result<Options<'a>, Reply> {
         }
     }
     Ok(found)
+}
+
+/// Whether an option can follow what stood there before: nothing about when to set, or the same.
+fn may_be(earlier: Condition<'_>, later: Condition<'_>) -> bool {
+    earlier == Condition::Always || earlier == later
 }
 
 pub(super) fn set<'a>(args: &[&'a [u8]]) -> Parsed<'a> {

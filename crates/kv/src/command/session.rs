@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `ONCE OPEN` | opens a session, and answers its id |
 //! | `ONCE <session> <number> <command ...>` | runs the command, unless the session's number shows that it ran |
+//! | `ONCE <session> <number> EXEC` | the same, of the commands behind MULTI |
 //! | `ONCE CLOSE <session>` | ends a session |
 //! | `ONCE LIMITS <sessions> <idle-milliseconds>` | how many sessions there may be, and how long unused |
 //!
@@ -45,7 +46,7 @@ pub enum SessionCommand<'a> {
         /// The request's number in it, from 1: the same over all its sendings, and above those of all
         /// requests in front of it.
         number: u64,
-        /// What is to be done: about keys, and neither a transaction nor about sessions itself.
+        /// What is to be done: about keys, or a transaction, and not about sessions itself.
         command: Box<Command<'a>>,
     },
     /// Sets the limits of all sessions.
@@ -81,7 +82,7 @@ impl<'a> SessionCommand<'a> {
             CLOSE => Self::Close { session: positive(reader)? },
             RUN => {
                 let (session, number) = (positive(reader)?, positive(reader)?);
-                let command = encoding::data_command(reader.rest())?;
+                let command = encoding::session_command(reader.rest())?;
                 Self::Run { session, number, command: Box::new(command) }
             }
             LIMITS => Self::SetLimits(Limits { most: positive(reader)?, idle_ms: positive(reader)? }),
@@ -124,6 +125,21 @@ pub(super) fn once<'a>(args: &[&'a [u8]]) -> Result<Command<'a>, Reply> {
         }
     };
     Ok(Command::Session(command))
+}
+
+/// Whether these are the words of `ONCE <session> <number> EXEC`, which is the connection's to understand: session
+/// and number.
+///
+/// # Errors
+///
+/// The reply to send instead, if one of the two is wrong.
+pub fn once_exec(args: &[&[u8]]) -> Option<Result<(u64, u64), Reply>> {
+    let [once, session, number, exec] = args else { return None };
+    if !once.eq_ignore_ascii_case(b"ONCE") || !exec.eq_ignore_ascii_case(b"EXEC") {
+        return None;
+    }
+    let session = written("session", session);
+    Some(session.and_then(|session| Ok((session, written("number", number)?))))
 }
 
 /// The command in a session: one of the store's.

@@ -1,7 +1,7 @@
 //! The commands that the store serves, by name, with the figures that Redis's COMMAND INFO prints for them:
 //! clients place and batch commands by these. (Redis 7 documentation, "COMMAND".)
 
-use super::{Command, parse, parse_expiry, session};
+use super::{Command, hash, parse, parse_expiry, parse_keys, session};
 use crate::reply::Reply;
 
 /// Reads the arguments behind the name. Their number fits the arity.
@@ -39,14 +39,16 @@ pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
 }
 
 const READ: &[&str] = &["readonly", "fast"];
+const READ_SLOW: &[&str] = &["readonly"];
 const WRITE: &[&str] = &["write"];
 const WRITE_FAST: &[&str] = &["write", "fast"];
 const WRITE_GROWS: &[&str] = &["write", "denyoom"];
 const WRITE_GROWS_FAST: &[&str] = &["write", "denyoom", "fast"];
 
-/// No key, one key, all arguments are keys, every other argument is a key: first, last, step.
+/// No key, one key, two keys, all arguments are keys, every other argument is a key: first, last, step.
 const NONE: [i32; 3] = [0, 0, 0];
 const ONE: [i32; 3] = [1, 1, 1];
+const TWO: [i32; 3] = [1, 2, 1];
 const ALL: [i32; 3] = [1, -1, 1];
 const PAIRS: [i32; 3] = [1, -1, 2];
 
@@ -76,6 +78,15 @@ pub static SPECS: &[CommandSpec] = &[
     spec("setnx", 3, WRITE_GROWS_FAST, ONE, parse::setnx),
     spec("getset", 3, WRITE_GROWS_FAST, ONE, parse::getset),
     spec("strlen", 2, READ, ONE, parse::strlen),
+    spec("getdel", 2, WRITE_FAST, ONE, parse::getdel),
+    spec("delex", -2, WRITE_FAST, ONE, parse::delex),
+    spec("incrbyfloat", 3, WRITE_GROWS_FAST, ONE, parse::incrbyfloat),
+    spec("getrange", 4, READ_SLOW, ONE, parse::getrange),
+    spec("setrange", 4, WRITE_GROWS, ONE, parse::setrange),
+    spec("substr", 4, READ_SLOW, ONE, parse::getrange),
+    spec("msetnx", -3, WRITE_GROWS, PAIRS, parse::msetnx),
+    spec("unlink", -2, WRITE_FAST, ALL, parse::del),
+    spec("touch", -2, READ, ALL, parse::exists),
     spec("type", 2, READ, ONE, parse::kind),
     spec("expire", -3, WRITE_FAST, ONE, parse_expiry::expire),
     spec("pexpire", -3, WRITE_FAST, ONE, parse_expiry::pexpire),
@@ -89,7 +100,35 @@ pub static SPECS: &[CommandSpec] = &[
     spec("pexpireat", -3, WRITE_FAST, ONE, parse_expiry::pexpireat),
     spec("expiretime", 2, READ, ONE, parse_expiry::expiretime),
     spec("pexpiretime", 2, READ, ONE, parse_expiry::pexpiretime),
+    spec("hget", 3, READ, ONE, hash::hget),
+    spec("hset", -4, WRITE_GROWS_FAST, ONE, hash::hset),
+    spec("hgetall", 2, READ_SLOW, ONE, hash::hgetall),
+    spec("hmget", -3, READ, ONE, hash::hmget),
+    spec("hdel", -3, WRITE_FAST, ONE, hash::hdel),
+    spec("hincrby", 4, WRITE_GROWS_FAST, ONE, hash::hincrby),
+    spec("hexists", 3, READ, ONE, hash::hexists),
+    spec("hlen", 2, READ, ONE, hash::hlen),
+    spec("hkeys", 2, READ_SLOW, ONE, hash::hkeys),
+    spec("hvals", 2, READ_SLOW, ONE, hash::hvals),
+    spec("hmset", -4, WRITE_GROWS_FAST, ONE, hash::hmset),
+    spec("hsetnx", 4, WRITE_GROWS_FAST, ONE, hash::hsetnx),
+    spec("hscan", -3, READ_SLOW, ONE, hash::hscan),
+    spec("hincrbyfloat", 4, WRITE_GROWS_FAST, ONE, hash::hincrbyfloat),
+    spec("hrandfield", -2, READ_SLOW, ONE, hash::hrandfield),
+    spec("hstrlen", 3, READ, ONE, hash::hstrlen),
+    spec("scan", -2, READ_SLOW, NONE, parse_keys::scan),
+    spec("keys", 2, READ_SLOW, NONE, parse_keys::keys),
+    spec("randomkey", 1, READ_SLOW, NONE, parse_keys::randomkey),
+    spec("rename", 3, WRITE, TWO, parse_keys::rename),
+    spec("renamenx", 3, WRITE_FAST, TWO, parse_keys::renamenx),
+    spec("copy", -3, WRITE_GROWS, TWO, parse_keys::copy),
+    spec("object", -2, &[], NONE, parse_keys::object),
+    spec("memory", -2, &[], NONE, parse_keys::memory),
     spec("dbsize", 1, READ, NONE, parse::dbsize),
+    spec("flushdb", -1, WRITE, NONE, parse::flushall),
     spec("flushall", -1, WRITE, NONE, parse::flushall),
     spec("once", -2, WRITE, NONE, session::once),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,15 @@
 use bytes::Bytes;
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_varint};
+use crate::command::MAX_HASH_FIELDS;
 use crate::slot::{SLOT_COUNT, Slots};
-use crate::store::{Kept, KeyMark, SlotMark};
+use crate::store::{Field, Hash, Kept, KeyMark, MAX_LISTED_FIELDS, SlotMark};
 
 /// The version of the format that is written here.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
+
+/// The earliest version that is read here. It had no hashes, and no reply in three arrays or in a map.
+pub(super) const FIRST_VERSION: u8 = 1;
 
 pub(super) const HEAD: u8 = 1;
 pub(super) const RUN: u8 = 2;
@@ -23,7 +27,13 @@ pub(super) const SAME: u8 = 11;
 pub(super) const END: u8 = 12;
 pub(super) const ONCE: u8 = 13;
 pub(super) const SESSION: u8 = 14;
+pub(super) const HASH: u8 = 15;
+pub(super) const FIELD: u8 = 16;
+pub(super) const HASH_KEY: u8 = 17;
+pub(super) const NAME: u8 = 18;
+pub(super) const MAP: u8 = 19;
 pub(super) const INNER: u8 = 20;
+pub(super) const PAIRS: u8 = 21;
 
 /// The most bytes of an item without a key, a text or a list: a tag and four numbers.
 pub(super) const SMALL_ITEM_BYTES: usize = 1 + 4 * MAX_VARINT_BYTES;
@@ -41,9 +51,9 @@ const ALL: u8 = 0;
 const ONE: u8 = 1;
 const MANY: u8 = 2;
 
-/// The most bytes that the item of a key may take.
-pub(super) fn entry_bytes(kept: &Kept<'_>) -> usize {
-    SMALL_ITEM_BYTES + kept.key.len() + kept.data.len()
+/// The most bytes that the item of a key with a string may take, or of a field.
+pub(super) fn entry_bytes(key: &[u8], text: &[u8]) -> usize {
+    SMALL_ITEM_BYTES + key.len() + text.len()
 }
 
 pub(super) fn put_run(out: &mut Vec<u8>, slots: usize, mark: SlotMark) {
@@ -53,11 +63,41 @@ pub(super) fn put_run(out: &mut Vec<u8>, slots: usize, mark: SlotMark) {
     put_varint(out, mark.epoch);
 }
 
-pub(super) fn put_entry(out: &mut Vec<u8>, kept: &Kept<'_>) {
+pub(super) fn put_entry(out: &mut Vec<u8>, kept: &Kept<'_>, text: &[u8]) {
     out.push(ENTRY);
     put_key_mark(out, kept.mark);
     put_bytes(out, kept.key);
-    put_bytes(out, kept.data);
+    put_bytes(out, text);
+}
+
+/// What is said of a hash behind the tag, or in front of its key.
+pub(super) fn put_hash_head(out: &mut Vec<u8>, mark: KeyMark, hash: &Hash) {
+    put_key_mark(out, mark);
+    out.push(hash.is_ordered().into());
+    put_varint(out, hash.len() as u64);
+}
+
+/// The mark of a hash, the hash without its fields, and how many there will be.
+pub(super) fn read_hash_head(reader: &mut Reader<'_>) -> Result<(KeyMark, Hash, usize), DecodeError> {
+    let mark = read_key_mark(reader)?;
+    let (hash, limit) = match reader.byte()? {
+        0 => (Hash::default(), MAX_LISTED_FIELDS),
+        1 => (Hash::ordered(), MAX_HASH_FIELDS),
+        other => return Err(DecodeError::UnknownFlags(other)),
+    };
+    match reader.varint()? {
+        0 => Err(DecodeError::EmptyList),
+        size => match usize::try_from(size) {
+            Ok(fields) if fields <= limit => Ok((mark, hash, fields)),
+            _ => Err(DecodeError::TooLarge { what: "fields", size, limit }),
+        },
+    }
+}
+
+pub(super) fn put_field(out: &mut Vec<u8>, field: &Field) {
+    out.push(FIELD);
+    put_bytes(out, field.name());
+    put_bytes(out, &field.value);
 }
 
 pub(super) fn put_key_mark(out: &mut Vec<u8>, mark: KeyMark) {

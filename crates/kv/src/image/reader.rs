@@ -1,22 +1,25 @@
 //! Builds a state from an image's blocks. It believes nothing that they say.
 
+mod hashes;
+
 use std::ops::Range;
 
 use bowline_raft::LogId;
 use bytes::Bytes;
+use hashes::OpenHash;
 
 use super::format::{
-    END, ENTRY, HEAD, INNER, KEY, LIFE, LONG, ONCE, PART, PIECE, RECORD, RUN, SAME, SESSION, VALUE, VERSION,
-    read_key_mark, read_slots,
+    END, ENTRY, FIELD, FIRST_VERSION, HASH, HASH_KEY, HEAD, INNER, KEY, LIFE, LONG, MAP, NAME, ONCE, PAIRS,
+    PART, PIECE, RECORD, RUN, SAME, SESSION, VALUE, VERSION, read_key_mark, read_slots,
 };
 use super::{BLOCK_BYTES, Image, ImageError};
 use crate::codec::{DecodeError, Reader};
 use crate::command::{MAX_ARGUMENTS, MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::reply::Reply;
+use crate::reply::{MAX_DEPTH, Reply};
 use crate::session::Origin;
 use crate::session::once::{Counters, Limits, Use};
 use crate::slot::{SLOT_COUNT, Slots, slot_of};
-use crate::store::{KeyMark, SlotMark};
+use crate::store::{Data, KeyMark, SlotMark};
 
 /// Takes an image's blocks one by one, in their order. The memory that it takes is what the blocks hold, and a
 /// small multiple of it at most, whatever they say.
@@ -43,6 +46,10 @@ enum Place {
         key: Vec<u8>,
         mark: KeyMark,
     },
+    /// Fields of this hash.
+    Fields(OpenHash),
+    /// The value of the field of this name.
+    FieldValue(OpenHash, Vec<u8>),
     /// Records of this origin from this number on, or another origin, or what is about all sessions.
     Records {
         origin: Origin,
@@ -73,10 +80,19 @@ enum Whose {
 struct OpenRecord {
     number: u64,
     slots: Slots,
-    /// The replies of its array so far, and how many there will be. None if its reply is no array.
-    array: Option<(Vec<Reply>, usize)>,
-    /// The same of the array in it that is open.
-    inner: Option<(Vec<Reply>, usize)>,
+    /// The arrays that are not complete, each in the one in front of it. The last one may be a map.
+    open: Vec<OpenArray>,
+}
+
+struct OpenArray {
+    /// What makes a reply of it.
+    shape: fn(Vec<Reply>) -> Reply,
+    /// Whether arrays and maps may be in it.
+    may_nest: bool,
+    /// The replies so far.
+    replies: Vec<Reply>,
+    /// How many there will be.
+    size: usize,
 }
 
 /// What is wrong with an item.
@@ -150,7 +166,7 @@ impl ImageReader {
         let mut reader = Reader::new(block);
         while !reader.is_empty() {
             let tag = reader.byte()?;
-            if !self.pieces.is_empty() && !matches!(tag, PIECE | KEY | VALUE | LONG) {
+            if !self.pieces.is_empty() && !matches!(tag, PIECE | KEY | HASH_KEY | NAME | VALUE | LONG) {
                 return Err(Fault::Misplaced("an item behind pieces"));
             }
             self.take_item(tag, &mut reader)?;
@@ -165,6 +181,10 @@ impl ImageReader {
             ENTRY => self.take_entry(reader),
             PIECE => self.take_piece(reader),
             KEY => self.take_key(reader),
+            HASH => self.take_hash(reader),
+            HASH_KEY => self.take_hash_key(reader),
+            FIELD => self.take_field(reader),
+            NAME => self.take_name(),
             VALUE => self.take_value(),
             LIFE => self.take_life(reader),
             ONCE => self.take_once(reader),
@@ -172,6 +192,8 @@ impl ImageReader {
             RECORD => self.take_record(reader),
             PART => self.take_part(reader),
             INNER => self.take_inner(reader),
+            MAP => self.take_pairs(Reply::Map, reader),
+            PAIRS => self.take_pairs(Reply::Pairs, reader),
             LONG => self.take_long(reader),
             SAME => self.take_same(reader),
             END => self.take_end(reader),
@@ -185,7 +207,7 @@ impl ImageReader {
         if version > VERSION {
             return Err(Fault::NewerFormat(version));
         }
-        if version != VERSION {
+        if version < FIRST_VERSION {
             return Err(DecodeError::UnknownOpcode(version).into());
         }
         self.image.last = LogId::new(reader.varint()?, reader.varint()?);
@@ -212,10 +234,10 @@ impl ImageReader {
         let key = reader.bytes("key", MAX_KEY_BYTES)?;
         let data = reader.bytes("value", MAX_VALUE_BYTES)?;
         let Place::Slots = self.place else { return Err(Fault::Misplaced("a key")) };
-        self.put_key(key, Bytes::copy_from_slice(data), mark)
+        self.put_key(key, Bytes::copy_from_slice(data).into(), mark)
     }
 
-    fn put_key(&mut self, key: &[u8], data: Bytes, mark: KeyMark) -> Result<(), Fault> {
+    fn put_key(&mut self, key: &[u8], data: Data, mark: KeyMark) -> Result<(), Fault> {
         let slot = slot_of(key).into();
         if !self.run.contains(&slot) {
             return Err(Fault::Misplaced("a key of another slot"));
@@ -229,7 +251,12 @@ impl ImageReader {
     }
 
     fn take_piece(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
-        let (Place::Slots | Place::Value { .. } | Place::Parts { .. }) = self.place else {
+        let (Place::Slots
+        | Place::Value { .. }
+        | Place::Fields(_)
+        | Place::FieldValue(..)
+        | Place::Parts { .. }) = self.place
+        else {
             return Err(Fault::Misplaced("a piece"));
         };
         let piece = reader.bytes("piece", BLOCK_BYTES)?;
@@ -245,20 +272,29 @@ impl ImageReader {
     fn take_key(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         let mark = read_key_mark(reader)?;
         let Place::Slots = self.place else { return Err(Fault::Misplaced("a key in pieces")) };
-        let key = std::mem::take(&mut self.pieces);
-        if key.len() > MAX_KEY_BYTES {
-            let (size, limit) = (key.len() as u64, MAX_KEY_BYTES);
-            return Err(DecodeError::TooLarge { what: "key", size, limit }.into());
-        }
+        let key = self.take_short("key", MAX_KEY_BYTES)?;
         self.place = Place::Value { key, mark };
         Ok(())
+    }
+
+    /// The pieces as a key or a name.
+    fn take_short(&mut self, what: &'static str, limit: usize) -> Result<Vec<u8>, DecodeError> {
+        let short = std::mem::take(&mut self.pieces);
+        if short.len() > limit {
+            return Err(DecodeError::TooLarge { what, size: short.len() as u64, limit });
+        }
+        Ok(short)
     }
 
     fn take_value(&mut self) -> Result<(), Fault> {
         match std::mem::replace(&mut self.place, Place::Slots) {
             Place::Value { key, mark } => {
-                let data = self.take_pieces();
+                let data = self.take_pieces().into();
                 self.put_key(&key, data, mark)
+            }
+            Place::FieldValue(open, name) => {
+                let value = self.take_pieces();
+                self.put_field(open, &name, value)
             }
             _ => Err(Fault::Misplaced("a value")),
         }
@@ -322,15 +358,11 @@ impl ImageReader {
             Place::Session { id, has_record: false } if number > 0 => Whose::Session(id),
             _ => return Err(Fault::Misplaced("a record")),
         };
-        let array = parts.map(empty_array).transpose()?;
-        match array {
-            Some((replies, 0)) => self.complete(whose, number, slots, Reply::Array(replies)),
-            array => {
-                let record = OpenRecord { number, slots, array, inner: None };
-                self.place = Place::Parts { whose, record };
-            }
+        self.place = Place::Parts { whose, record: OpenRecord { number, slots, open: Vec::new() } };
+        match parts {
+            Some(size) => self.open(Reply::Array, true, size),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn complete(&mut self, whose: Whose, number: u64, slots: Slots, reply: Reply) {
@@ -350,7 +382,7 @@ impl ImageReader {
     fn take_part(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
         let encoded = reader.bytes("reply", BLOCK_BYTES)?;
         let reply = Reply::decode(&Bytes::copy_from_slice(encoded))?;
-        if let Reply::Array(_) = reply {
+        if let Reply::Array(_) | Reply::Map(_) | Reply::Pairs(_) = reply {
             return Err(DecodeError::NestedArray.into());
         }
         self.put_part(reply)
@@ -371,31 +403,57 @@ impl ImageReader {
     }
 
     fn take_inner(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
-        let inner = empty_array(reader.varint()?)?;
-        match &mut self.place {
-            Place::Parts { record: OpenRecord { array: Some(_), inner: open @ None, .. }, .. } => {
-                if inner.1 == 0 {
-                    return self.put_part(Reply::Array(inner.0));
-                }
-                *open = Some(inner);
-                Ok(())
-            }
+        let size = reader.varint()?;
+        // A reply that is an array says so itself.
+        match &self.place {
+            Place::Parts { record, .. } if !record.open.is_empty() => self.open(Reply::Array, true, size),
             _ => Err(Fault::Misplaced("an inner array")),
         }
     }
 
-    fn put_part(&mut self, reply: Reply) -> Result<(), Fault> {
+    /// A map, or pairs: which of both `shape` makes.
+    fn take_pairs(&mut self, shape: fn(Vec<Reply>) -> Reply, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        let pairs = reader.varint()?;
+        match &self.place {
+            Place::Parts { .. } => self.open(shape, false, pairs.saturating_mul(2)),
+            _ => Err(Fault::Misplaced("a map")),
+        }
+    }
+
+    /// Begins an array or a map of that many replies in the record that is open.
+    fn open(&mut self, shape: fn(Vec<Reply>) -> Reply, may_nest: bool, size: u64) -> Result<(), Fault> {
+        let limit = MAX_ARGUMENTS;
+        let size = usize::try_from(size).ok().filter(|size| *size <= limit).ok_or(DecodeError::TooLarge {
+            what: if may_nest { "array" } else { "map" },
+            size,
+            limit,
+        })?;
+        let Place::Parts { record, .. } = &mut self.place else { return Err(Fault::Misplaced("an array")) };
+        if record.open.len() == MAX_DEPTH || record.open.last().is_some_and(|last| !last.may_nest) {
+            return Err(DecodeError::NestedArray.into());
+        }
+        let array = OpenArray { shape, may_nest, replies: Vec::new(), size };
+        if size == 0 {
+            return self.put_part(array.complete());
+        }
+        record.open.push(array);
+        Ok(())
+    }
+
+    fn put_part(&mut self, mut reply: Reply) -> Result<(), Fault> {
         let Place::Parts { whose, mut record } = std::mem::replace(&mut self.place, Place::Failed) else {
             return Err(Fault::Misplaced("a reply"));
         };
-        let mut complete = Some(reply);
-        for open in [&mut record.inner, &mut record.array] {
-            complete = complete.and_then(|reply| push_part(open, reply));
+        while let Some(mut array) = record.open.pop() {
+            array.replies.push(reply);
+            if array.replies.len() < array.size {
+                record.open.push(array);
+                self.place = Place::Parts { whose, record };
+                return Ok(());
+            }
+            reply = array.complete();
         }
-        match complete {
-            Some(reply) => self.complete(whose, record.number, record.slots, reply),
-            None => self.place = Place::Parts { whose, record },
-        }
+        self.complete(whose, record.number, record.slots, reply);
         Ok(())
     }
 
@@ -412,20 +470,8 @@ impl ImageReader {
     }
 }
 
-/// An array of that many replies, none of which is there yet.
-fn empty_array(size: u64) -> Result<(Vec<Reply>, usize), DecodeError> {
-    match usize::try_from(size) {
-        Ok(parts) if parts <= MAX_ARGUMENTS => Ok((Vec::new(), parts)),
-        _ => Err(DecodeError::TooLarge { what: "array", size, limit: MAX_ARGUMENTS }),
+impl OpenArray {
+    fn complete(self) -> Reply {
+        (self.shape)(self.replies)
     }
-}
-
-/// Puts a reply into the array, if one is open; hands back what is complete by that.
-fn push_part(open: &mut Option<(Vec<Reply>, usize)>, reply: Reply) -> Option<Reply> {
-    let Some((replies, parts)) = open else { return Some(reply) };
-    replies.push(reply);
-    if replies.len() < *parts {
-        return None;
-    }
-    open.take().map(|(replies, _)| Reply::Array(replies))
 }

@@ -10,9 +10,10 @@ use crate::session::once::{Limits, OnceTable};
 use crate::session::{Origin, Verdict};
 use crate::slot::{Slots, slot_of};
 use crate::store::{KeyMark, SlotMark};
-mod nested;
 
+mod hashes;
 mod hostile;
+mod nested;
 
 use hostile::with_items;
 
@@ -93,7 +94,7 @@ fn the_format_stays_as_it_is() {
     image.store.set_marks(5..6, SlotMark { deleted: 9, epoch: 2 });
     let slot = slot_of(b"foo").into();
     let mark = KeyMark { changed: 200, expires_ms: Some(0) };
-    assert!(image.store.put_kept(slot, b"foo", Bytes::from_static(b"bar"), mark));
+    assert!(image.store.put_kept(slot, b"foo", Bytes::from_static(b"bar").into(), mark));
     image.sessions.begin(Origin { node: 4, life: 6 }, 8);
     let mut done = |number, reply, slots| {
         image.sessions.complete(Origin { node: 4, life: 6 }, number, reply, slots);
@@ -106,7 +107,7 @@ fn the_format_stays_as_it_is() {
     assert_eq!((once.open(5), once.open(5)), (1, 2));
     once.touch(2, 6);
     once.complete(2, 7, Reply::Ok, Slots::One(3));
-    let mut expected = b"\x01\x01\x03\xac\x02\x07".to_vec();
+    let mut expected = b"\x01\x02\x03\xac\x02\x07".to_vec();
     expected.extend(b"\x02\x05\x00\x00\x02\x01\x09\x02\x02\xfa\x7f\x00\x00");
     expected.extend(b"\x03\xc8\x01\x01\x03foo\x03bar");
     expected.extend(b"\x07\x04\x06\x08");
@@ -127,8 +128,8 @@ fn the_format_stays_as_it_is() {
 #[test]
 fn a_later_format_is_refused_and_said_to_be_one() {
     let mut reader = ImageReader::new(1);
-    let error = reader.push(b"\x01\x02what this version cannot know").unwrap_err();
-    assert_eq!(error, ImageError::NewerFormat { found: 2, known: 1 });
+    let error = reader.push(b"\x01\x03what this version cannot know").unwrap_err();
+    assert_eq!(error, ImageError::NewerFormat { found: 3, known: 2 });
     assert!(error.to_string().contains("update this node"));
 }
 
@@ -240,7 +241,7 @@ fn every_kind_of_difference_is_in_the_image() {
     let kept = |changed, expires_ms| {
         let mut image = Image::empty(1);
         let mark = KeyMark { changed, expires_ms };
-        assert!(image.store.put_kept(slot_of(b"a").into(), b"a", Bytes::new(), mark));
+        assert!(image.store.put_kept(slot_of(b"a").into(), b"a", Bytes::new().into(), mark));
         image
     };
     let begun = |origin, floor| {
@@ -306,7 +307,7 @@ fn any_request() -> impl Strategy<Value = Request> {
         1 => (0usize..200_000, any::<u64>()).prop_map(|(length, salt)| blob(length, salt)),
         1 => any::<i32>().prop_map(|n| n.to_string().into_bytes()),
     ];
-    let words = (0usize..12, key.clone(), key, value).prop_map(|(name, key, other, value)| {
+    let words = (0usize..16, key.clone(), key, value).prop_map(|(name, key, other, value)| {
         let word = |text: &str| text.as_bytes().to_vec();
         match name {
             0 | 1 => vec![word("SET"), key, value, word("GET")],
@@ -318,6 +319,9 @@ fn any_request() -> impl Strategy<Value = Request> {
             8 => vec![word("MGET"), key.clone(), other, key],
             9 => vec![word("SET"), key, value, word("NX")],
             10 => vec![word("EXISTS"), key],
+            11 | 12 => vec![word("HSET"), key, other, value.clone(), word("f"), value],
+            13 => vec![word("HDEL"), key, other],
+            14 => vec![word("HGETALL"), key],
             _ => vec![word(if value.len() % 3 == 0 { "FLUSHALL" } else { "DBSIZE" })],
         }
     });

@@ -1,21 +1,22 @@
 //! Turns an image into blocks, one at a time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::format::{
-    END, HEAD, INNER, KEY, LIFE, LONG, MAX_INLINE_TEXT_BYTES, ONCE, PART, PIECE_OVERHEAD_BYTES, RECORD, SAME,
-    SESSION, SMALL_ITEM_BYTES, VALUE, VERSION, entry_bytes, put_entry, put_key_mark, put_piece, put_run,
-    put_slots, slots_bytes,
+    END, HASH, HASH_KEY, HEAD, INNER, KEY, LIFE, LONG, MAP, MAX_INLINE_TEXT_BYTES, NAME, ONCE, PAIRS, PART,
+    PIECE_OVERHEAD_BYTES, RECORD, SAME, SESSION, SMALL_ITEM_BYTES, VALUE, VERSION, entry_bytes, put_entry,
+    put_field, put_hash_head, put_key_mark, put_piece, put_run, put_slots, slots_bytes,
 };
 use super::{BLOCK_BYTES, Image};
 use crate::codec::{put_bytes, put_varint};
-use crate::reply::Reply;
+use crate::reply::{MAX_DEPTH, Reply};
 use crate::session::RecordPlace;
 use crate::session::once::{Counters, Limits, Use};
 use crate::slot::SLOT_COUNT;
-use crate::store::Kept;
+use crate::store::{Data, Hash, Kept};
 
 /// An image's blocks: each item is one, of 1 to [`BLOCK_BYTES`] bytes. It lets go of what it has put into blocks, slot
 /// by slot. Beside the image, which it owns, it holds
@@ -25,6 +26,8 @@ pub struct ImageWriter {
     place: Place,
     /// What is too long for one block, and the items that belong to it.
     long: VecDeque<Long>,
+    /// A hash, and how many of its fields have been written.
+    hash: Option<(Arc<Hash>, usize)>,
     /// The long texts of replies that were written, by where they lie in memory, with their numbers. The image
     /// holds them, so that no other text comes to lie there.
     texts: BTreeMap<(usize, usize), u64>,
@@ -52,12 +55,9 @@ enum Place {
     Nothing,
 }
 
-#[derive(Clone, Copy, Default)]
-struct PartPlace {
-    part: usize,
-    /// If the part is an array: how many items of it have been written, the one that says so included.
-    inner: usize,
-}
+/// The number of a part, and if that is an array or a map: how many items of it have been written, the one that says
+/// so included; and the same of an array in it.
+type PartPlace = [usize; MAX_DEPTH];
 
 #[derive(Clone, Copy)]
 struct KeyPlace {
@@ -117,7 +117,7 @@ impl Iterator for ImageWriter {
 
 impl ImageWriter {
     pub(super) fn new(image: Image) -> Self {
-        Self { image, place: Place::Head, long: VecDeque::new(), texts: BTreeMap::new() }
+        Self { image, place: Place::Head, long: VecDeque::new(), hash: None, texts: BTreeMap::new() }
     }
 
     fn is_complete(&self) -> bool {
@@ -129,6 +129,14 @@ impl ImageWriter {
             let (put, is_over) = put_long(block, long);
             if is_over {
                 self.long.pop_front();
+            }
+            return put;
+        }
+        if let Some((hash, written)) = &mut self.hash {
+            let (put, long) = put_fields(block, hash, written);
+            self.long.extend(long.into_iter().flatten());
+            if *written == hash.len() {
+                self.hash = None;
             }
             return put;
         }
@@ -183,18 +191,18 @@ impl ImageWriter {
         while place.slot < place.end {
             while place.shard < store.shards(place.slot) {
                 for kept in store.kept(place.slot, place.shard).skip(place.written) {
-                    let most = entry_bytes(&kept);
-                    if most > BLOCK_BYTES {
-                        self.long.extend(long_entry(&kept));
-                        place.written += 1;
-                        self.place = Place::Keys(place);
-                        return Put::Done;
-                    }
-                    if let Put::Full = block.put(most, |out| put_entry(out, &kept)) {
+                    let written = put_key(block, &kept);
+                    if let Written::Nothing = written {
                         self.place = Place::Keys(place);
                         return Put::Full;
                     }
                     place.written += 1;
+                    if let Written::Beginning(long, hash) = written {
+                        self.long.extend(long);
+                        self.hash = hash.map(|hash| (hash, 0));
+                        self.place = Place::Keys(place);
+                        return Put::Done;
+                    }
                 }
                 (place.shard, place.written) = (place.shard + 1, 0);
             }
@@ -251,29 +259,34 @@ impl ImageWriter {
 
     fn put_part(&mut self, block: &mut Block, place: RecordPlace, at: PartPlace) -> Put {
         let (_, reply, _) = self.image.sessions.record(place).expect("it was there a moment ago");
-        let PartPlace { part, inner } = at;
-        let Some(reply) = parts(reply).get(part) else {
+        let Some(mut reply) = parts(reply).get(at[0]) else {
             self.place = match place {
                 RecordPlace::Life { node, at } => Place::Record(RecordPlace::Life { node, at: at + 1 }),
                 RecordPlace::Session(_) => behind_records(place),
             };
             return Put::Done;
         };
-        let is_over = match reply {
-            Reply::Array(replies) => inner == replies.len(),
-            _ => true,
-        };
-        let next = if is_over { (part + 1, 0) } else { (part, inner + 1) };
-        let next = Place::Part(place, PartPlace { part: next.0, inner: next.1 });
-        let flat = match reply {
-            Reply::Array(replies) if inner == 0 => {
-                let count = replies.len() as u64;
-                return self.put_small(block, next, INNER, &[count]);
+        let mut depth = 0;
+        let (tag, count) = loop {
+            let (tag, inner, count) = match reply {
+                Reply::Array(replies) => (INNER, replies, replies.len()),
+                Reply::Map(replies) => (MAP, replies, replies.len() / 2),
+                Reply::Pairs(replies) => (PAIRS, replies, replies.len() / 2),
+                flat => {
+                    let flat = flat.clone();
+                    return self.put_flat(block, Place::Part(place, next_part(at, depth)), &flat);
+                }
+            };
+            match at[depth + 1].checked_sub(1) {
+                None => break (tag, count),
+                Some(written) if written == inner.len() => {
+                    self.place = Place::Part(place, next_part(at, depth));
+                    return Put::Done;
+                }
+                Some(written) => (reply, depth) = (&inner[written], depth + 1),
             }
-            Reply::Array(replies) => replies[inner - 1].clone(),
-            flat => flat.clone(),
         };
-        self.put_flat(block, next, &flat)
+        self.put_small(block, Place::Part(place, next_part(at, depth + 1)), tag, &[count as u64])
     }
 
     /// Puts a reply that is no array, and goes on to `next`.
@@ -333,15 +346,82 @@ fn put_long(block: &mut Block, long: &mut Long) -> (Put, bool) {
     }
 }
 
-fn long_entry(kept: &Kept<'_>) -> [Long; 4] {
-    let mut key = vec![KEY];
-    put_key_mark(&mut key, kept.mark);
+/// What has been written of a key.
+enum Written {
+    /// All of it.
+    Whole,
+    /// Nothing: there is no room.
+    Nothing,
+    /// The beginning of it, or nothing; these come next.
+    Beginning(Vec<Long>, Option<Arc<Hash>>),
+}
+
+fn put_key(block: &mut Block, kept: &Kept<'_>) -> Written {
+    match kept.data {
+        Data::String(text) => {
+            let most = entry_bytes(kept.key, text);
+            if most > BLOCK_BYTES {
+                let mut head = vec![KEY];
+                put_key_mark(&mut head, kept.mark);
+                return Written::Beginning(long_pair(kept.key, head, text).into(), None);
+            }
+            match block.put(most, |out| put_entry(out, kept, text)) {
+                Put::Done => Written::Whole,
+                Put::Full => Written::Nothing,
+            }
+        }
+        Data::Hash(hash) => {
+            let most = entry_bytes(kept.key, b"");
+            if most > BLOCK_BYTES {
+                let mut head = vec![HASH_KEY];
+                put_hash_head(&mut head, kept.mark, hash);
+                let key = Long::Text(Bytes::copy_from_slice(kept.key));
+                return Written::Beginning(vec![key, Long::Item(head)], Some(Arc::clone(hash)));
+            }
+            let put = block.put(most, |out| {
+                out.push(HASH);
+                put_hash_head(out, kept.mark, hash);
+                put_bytes(out, kept.key);
+            });
+            match put {
+                Put::Done => Written::Beginning(Vec::new(), Some(Arc::clone(hash))),
+                Put::Full => Written::Nothing,
+            }
+        }
+    }
+}
+
+/// Puts fields, from the `written`-th on, until the block is full or one is too long for any, which comes next then.
+fn put_fields(block: &mut Block, hash: &Hash, written: &mut usize) -> (Put, Option<[Long; 4]>) {
+    for field in hash.fields_from(*written) {
+        let most = entry_bytes(field.name(), &field.value);
+        if most > BLOCK_BYTES {
+            *written += 1;
+            return (Put::Done, Some(long_pair(field.name(), vec![NAME], &field.value)));
+        }
+        if let Put::Full = block.put(most, |out| put_field(out, field)) {
+            return (Put::Full, None);
+        }
+        *written += 1;
+    }
+    (Put::Done, None)
+}
+
+/// A key or a name, the item behind it, and its value.
+fn long_pair(key: &[u8], item: Vec<u8>, value: &Bytes) -> [Long; 4] {
     [
-        Long::Text(Bytes::copy_from_slice(kept.key)),
-        Long::Item(key),
-        Long::Text(kept.data.clone()),
+        Long::Text(Bytes::copy_from_slice(key)),
+        Long::Item(item),
+        Long::Text(value.clone()),
         Long::Item(vec![VALUE]),
     ]
+}
+
+/// What comes behind the part that is written at this depth.
+fn next_part(mut at: PartPlace, depth: usize) -> PartPlace {
+    at[depth] += 1;
+    at[depth + 1..].fill(0);
+    at
 }
 
 /// The replies that an array is made of, or the one that is none.

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bowline_raft::Index;
-use bytes::Bytes;
 
+use super::data::Data;
 use super::slot_table::{Entry, Slot, Value};
 use super::{ENTRY_OVERHEAD_BYTES, Store};
 
@@ -31,7 +31,7 @@ pub(crate) struct KeyMark {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kept<'a> {
     pub(crate) key: &'a [u8],
-    pub(crate) data: &'a Bytes,
+    pub(crate) data: &'a Data,
     pub(crate) mark: KeyMark,
 }
 
@@ -78,9 +78,9 @@ impl Store {
     }
 
     /// Puts a key that an image holds into its slot. Says whether it was not there yet.
-    pub(crate) fn put_kept(&mut self, slot: usize, key: &[u8], data: Bytes, mark: KeyMark) -> bool {
+    pub(crate) fn put_kept(&mut self, slot: usize, key: &[u8], data: Data, mark: KeyMark) -> bool {
         let hash = self.hasher.hash(key);
-        let weight = key.len() + data.len() + ENTRY_OVERHEAD_BYTES;
+        let weight = key.len() + data.memory_bytes() + ENTRY_OVERHEAD_BYTES;
         let value = Value { data, changed: mark.changed, expires_ms: mark.expires_ms };
         let slot = Arc::make_mut(&mut self.slots[slot]);
         let is_new = slot.insert(&self.hasher, hash, key, value).is_none();
@@ -96,10 +96,8 @@ impl Store {
     pub(crate) fn replace(&mut self, other: Self) {
         let old = std::mem::replace(self, other);
         self.index_expiries();
-        self.old_expiries.extend(old.old_expiries);
-        self.old_expiries.push(old.expiries);
         let filled = old.slots.into_iter().filter(|slot| slot.len() > 0);
-        self.garbage.extend(old.garbage);
-        self.garbage.extend(filled);
+        self.garbage.add(filled, old.expiries);
+        self.garbage.append(old.garbage);
     }
 }

@@ -161,6 +161,7 @@ impl Store {
         let Some(value) = self.find(key) else { return Reply::Nil };
         let reply = bulk(Some(value));
         match expiry {
+            _ if matches!(reply, Reply::Error(_)) => {}
             Some(moment) => self.set_expiry(key, Some(moment.resolve(self.now_ms)), index),
             None if value.expires_ms.is_some() => self.set_expiry(key, None, index),
             None => {}

@@ -1,7 +1,4 @@
-use std::collections::BTreeMap;
-
-use proptest::collection::vec;
-use proptest::prelude::*;
+mod model;
 
 use super::*;
 use crate::command::MAX_COMMAND_BYTES;
@@ -10,13 +7,49 @@ pub(super) fn run_bytes(store: &mut Store, args: &[&[u8]], index: Index) -> Repl
     store.execute(&Command::parse(args).unwrap(), index)
 }
 
-fn run(store: &mut Store, line: &str) -> Reply {
+pub(super) fn run(store: &mut Store, line: &str) -> Reply {
     let args: Vec<_> = line.split(' ').map(str::as_bytes).collect();
     run_bytes(store, &args, 1)
 }
 
 pub(super) fn bulk_of(text: &str) -> Reply {
     Reply::Bulk(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// Asks a store without keys all of it, one request after the other; each answer is written as [`shown`].
+pub(super) fn check(transcript: &[(&str, &str)]) {
+    let mut store = Store::new(1);
+    for (number, (request, reply)) in transcript.iter().enumerate() {
+        let args: Vec<_> = request.split(' ').map(str::as_bytes).collect();
+        let answer = match Command::parse(&args) {
+            Ok(command) => store.execute(&command, 1),
+            Err(error) => error,
+        };
+        assert_eq!(shown(&answer), *reply, "line {number}: {request}");
+    }
+}
+
+/// A status as it is, a number behind a colon, a value in quotes, an error behind a minus.
+fn shown(reply: &Reply) -> String {
+    let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+    let list = |replies: &[Reply]| replies.iter().map(shown).collect::<Vec<_>>();
+    match reply {
+        Reply::Ok => "OK".into(),
+        Reply::Nil => "nil".into(),
+        Reply::Int(number) => format!(":{number}"),
+        Reply::Simple(status) => text(status),
+        Reply::Bulk(value) => format!("'{}'", text(value)),
+        Reply::Error(error) => format!("-{}", text(error)),
+        Reply::Array(replies) => format!("[{}]", list(replies).join(", ")),
+        Reply::Map(replies) => {
+            let pairs = replies.chunks(2).map(|pair| list(pair).join(": "));
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        Reply::Pairs(replies) => {
+            let pairs = replies.chunks(2).map(|pair| format!("[{}]", list(pair).join(", ")));
+            format!("[{}]", pairs.collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 /// One request a line, and what redis-server 7.0.15 answers to the same requests in the same order.
@@ -118,7 +151,7 @@ fn many_small_appends_move_the_value_rarely() {
     let (mut moves, mut last) = (0, std::ptr::null());
     for length in 1..=100_000 {
         assert_eq!(run(&mut store, "append log x"), Reply::Int(length));
-        let data = store.find(b"log").unwrap().data.as_ptr();
+        let data = store.find(b"log").unwrap().data.string().unwrap().as_ptr();
         moves += usize::from(data != last);
         last = data;
     }
@@ -236,7 +269,7 @@ fn flushed_keys_are_freed_in_slices() {
     assert!(store.memory_bytes() > 40_000 * 40);
     run(&mut store, "flushall");
     assert_eq!((store.len(), store.memory_bytes(), store.is_empty()), (0, 0, true));
-    let left = |store: &Store| store.garbage.iter().map(|slot| slot.len()).sum::<usize>();
+    let left = |store: &Store| store.garbage.slots.iter().map(|slot| slot.len()).sum::<usize>();
     assert_eq!(left(&store), 40_000);
     let mut slices = 0;
     loop {
@@ -296,150 +329,4 @@ fn neither_seed_nor_order_shows() {
     let (up, down) = (fill(1, &mut (0..5000)), fill(2, &mut (0..5000).rev()));
     assert_eq!(up.digest(), down.digest());
     assert_eq!(up.memory_bytes(), down.memory_bytes());
-}
-
-/// The same commands on the plainest store there is.
-#[derive(Default)]
-struct Model(BTreeMap<Vec<u8>, Vec<u8>>);
-
-impl Model {
-    fn bulk(&self, key: &[u8]) -> Reply {
-        self.0.get(key).map_or(Reply::Nil, |value| Reply::Bulk(value.clone().into()))
-    }
-
-    fn execute(&mut self, command: &Command<'_>) -> Reply {
-        let count = |count: usize| Reply::Int(i64::try_from(count).unwrap());
-        match command {
-            Command::Get { key } => self.bulk(key),
-            Command::Set { key, value, condition, get, expiry: SetExpiry::Never } => {
-                let (old, present) = (self.bulk(key), self.0.contains_key(*key));
-                let done = match condition {
-                    Condition::Always => true,
-                    Condition::IfAbsent => !present,
-                    Condition::IfPresent => present,
-                };
-                if done {
-                    self.0.insert(key.to_vec(), value.to_vec());
-                }
-                match (get, done) {
-                    (true, _) => old,
-                    (false, true) => Reply::Ok,
-                    (false, false) => Reply::Nil,
-                }
-            }
-            Command::SetNx { key, value } => {
-                let absent = !self.0.contains_key(*key);
-                self.0.entry(key.to_vec()).or_insert_with(|| value.to_vec());
-                count(absent.into())
-            }
-            Command::Append { key, value } => {
-                let stored = self.0.entry(key.to_vec()).or_default();
-                stored.extend_from_slice(value);
-                count(stored.len())
-            }
-            Command::StrLen { key } => count(self.0.get(*key).map_or(0, Vec::len)),
-            Command::Del { keys } => {
-                count(keys.as_slice().iter().filter_map(|key| self.0.remove(*key)).count())
-            }
-            Command::Exists { keys } => {
-                count(keys.as_slice().iter().filter(|key| self.0.contains_key(**key)).count())
-            }
-            Command::IncrBy { key, delta } => {
-                let text = self.0.get(*key).map_or(&b"0"[..], Vec::as_slice);
-                // What is read back as it would be printed is an integer.
-                let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<i64>().ok());
-                let Some(number) = number.filter(|number| number.to_string().as_bytes() == text) else {
-                    return Reply::NOT_AN_INTEGER;
-                };
-                let Some(sum) = number.checked_add(*delta) else {
-                    return Reply::error_text("ERR increment or decrement would overflow");
-                };
-                self.0.insert(key.to_vec(), sum.to_string().into_bytes());
-                Reply::Int(sum)
-            }
-            Command::Session(_) => panic!("not the store's: {command:?}"),
-            Command::MGet { keys } => {
-                Reply::Array(keys.as_slice().iter().map(|key| self.bulk(key)).collect())
-            }
-            Command::MSet { pairs } => {
-                self.0.extend(pairs.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
-                Reply::Ok
-            }
-            Command::Type { key } => {
-                Reply::Simple(if self.0.contains_key(*key) { "string" } else { "none" }.into())
-            }
-            Command::DbSize => count(self.0.len()),
-            Command::FlushAll => {
-                self.0.clear();
-                Reply::Ok
-            }
-            timed => panic!("the model has no time: {timed:?}"),
-        }
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.0.iter().map(|(key, value)| key.len() + value.len() + ENTRY_OVERHEAD_BYTES).sum()
-    }
-}
-
-/// Few keys, so that commands meet.
-fn key() -> impl Strategy<Value = String> {
-    prop_oneof![8 => "[a-d]", 2 => "\\{t\\}[a-d]", 1 => Just(String::new())]
-}
-
-fn value() -> impl Strategy<Value = String> {
-    prop_oneof!["-?[0-9]{1,19}", "[a-z]{0,3}", Just(i64::MAX.to_string()), Just(i64::MIN.to_string())]
-}
-
-fn request() -> impl Strategy<Value = Vec<String>> {
-    let line = |name: &str, rest: Vec<String>| [vec![name.to_owned()], rest].concat();
-    let reads = prop_oneof!["GET", "STRLEN", "TYPE", "INCR", "DECR"];
-    let lists = prop_oneof!["DEL", "EXISTS", "MGET"];
-    let writes = prop_oneof!["SET", "SETNX", "GETSET", "APPEND"];
-    let options = vec(prop_oneof!["NX", "XX", "GET"], 0..3);
-    let numbers = prop_oneof![any::<i64>(), -10i64..10];
-    prop_oneof![
-        6 => (reads, key()).prop_map(move |(name, key)| line(&name, vec![key])),
-        4 => (lists, vec(key(), 1..4)).prop_map(move |(name, keys)| line(&name, keys)),
-        6 => (writes, key(), value()).prop_map(move |(name, key, value)| line(&name, vec![key, value])),
-        4 => (key(), value(), options).prop_map(move |(key, value, options)| {
-            line("SET", [vec![key, value], options].concat())
-        }),
-        4 => (prop_oneof!["INCRBY", "DECRBY"], key(), numbers).prop_map(move |(name, key, number)| {
-            line(&name, vec![key, number.to_string()])
-        }),
-        2 => vec((key(), value()), 1..4).prop_map(move |pairs| {
-            line("MSET", pairs.into_iter().flat_map(|(key, value)| [key, value]).collect())
-        }),
-        2 => Just(line("DBSIZE", vec![])),
-        1 => Just(line("FLUSHALL", vec![])),
-    ]
-}
-
-proptest! {
-    #![proptest_config(crate::fixed_cases())]
-
-    #[test]
-    fn the_store_does_what_the_model_does(requests in vec(request(), 1..120), seed in any::<u64>()) {
-        let (mut store, mut other, mut model) = (Store::new(seed), Store::new(!seed), Model::default());
-        for (index, request) in (1..).zip(&requests) {
-            let args: Vec<_> = request.iter().map(String::as_bytes).collect();
-            // SET NX XX, and DECRBY of the smallest number, are no commands.
-            let Ok(command) = Command::parse(&args) else { continue };
-            let expected = model.execute(&command);
-            if !command.is_write() {
-                prop_assert_eq!(store.read(&command, 0), expected.clone(), "{:?}", request);
-            }
-            prop_assert_eq!(store.execute(&command, index), expected, "{:?}", request);
-            prop_assert_eq!(store.len(), model.0.len());
-            prop_assert_eq!(store.memory_bytes(), model.memory_bytes());
-            other.execute(&command, index);
-        }
-        prop_assert_eq!(store.digest(), other.digest());
-        let mut contents: Vec<_> = store.slots.iter().flat_map(|slot| slot.iter()).collect();
-        contents.sort_by(|a, b| a.key.cmp(&b.key));
-        let model: Vec<_> = model.0.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
-        let contents: Vec<_> = contents.iter().map(|entry| (&*entry.key, &*entry.value.data)).collect();
-        prop_assert_eq!(contents, model);
-    }
 }

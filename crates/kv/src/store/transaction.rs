@@ -9,8 +9,8 @@
 
 use bowline_raft::Index;
 
-use super::Store;
-use crate::command::{Command, Keys, Unchanged};
+use super::{Store, too_large};
+use crate::command::{Command, Keys, MAX_ARGUMENTS, Unchanged};
 use crate::reply::{MAX_REPLY_BYTES, Reply};
 
 impl Store {
@@ -39,7 +39,7 @@ impl Store {
         if !conditions.iter().all(|condition| self.holds(condition)) {
             return Reply::Nil;
         }
-        let mut room = MAX_REPLY_BYTES;
+        let mut room = Room::default();
         Reply::Array(
             commands.iter().map(|command| fitting(self.execute(command, index), &mut room)).collect(),
         )
@@ -55,26 +55,37 @@ impl Store {
         if !conditions.iter().all(|condition| self.holds(condition)) {
             return Reply::Nil;
         }
-        let mut room = MAX_REPLY_BYTES;
+        let mut room = Room::default();
         Reply::Array(
             commands.iter().map(|command| fitting(self.read(command, clock_ms), &mut room)).collect(),
         )
     }
 }
 
-/// The reply, as long as all values together are not too large.
-fn fitting(reply: Reply, room: &mut usize) -> Reply {
-    let texts = match &reply {
-        Reply::Array(replies) => replies.iter().filter_map(Reply::text).map(|(_, text)| text.len()).sum(),
-        Reply::Bulk(text) => text.len(),
-        _ => 0,
-    };
-    match room.checked_sub(texts) {
-        Some(left) => {
-            *room = left;
+/// What the replies of a transaction may still take, all together.
+struct Room {
+    bytes: usize,
+    /// Replies in arrays and maps. A short command may name a hash with many fields again and again.
+    elements: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { bytes: MAX_REPLY_BYTES, elements: MAX_ARGUMENTS }
+    }
+}
+
+/// The reply, if there is room for it.
+fn fitting(reply: Reply, room: &mut Room) -> Reply {
+    let bytes = room.bytes.checked_sub(reply.text_bytes());
+    let elements = room.elements.checked_sub(reply.elements());
+    match (bytes, elements) {
+        (Some(bytes), Some(elements)) => {
+            *room = Room { bytes, elements };
             reply
         }
-        None => Reply::error(format!("ERR reply exceeds maximum allowed size ({MAX_REPLY_BYTES} bytes)")),
+        (None, _) => too_large("reply", MAX_REPLY_BYTES),
+        (_, None) => Reply::error(format!("ERR reply exceeds maximum of {MAX_ARGUMENTS} elements")),
     }
 }
 

@@ -10,8 +10,10 @@ use std::time::Duration;
 use bowline_kv::{Answer, ClientId, Command, Reply};
 use rand::RngExt;
 
-use crate::cluster::{COMMAND_TIMEOUT, Cluster, Event, MS};
+use crate::cluster::{COMMAND_TIMEOUT, Cluster, MS};
+use crate::event::Event;
 use crate::expiry::check_timed;
+use crate::hashes::{HashAction, check_hash};
 use crate::history::{Action, Fate, Operation, check_client, check_counters, number, values};
 use crate::tally::Tally;
 
@@ -68,6 +70,18 @@ impl Clients {
         }
     }
 
+    /// Another kind of client has sent a command to that node.
+    pub(crate) fn launched(&mut self, node: u64) {
+        let (now, most) = self.in_flight.entry(node).or_default();
+        *now += 1;
+        *most = (*most).max(*now);
+    }
+
+    /// It was answered.
+    pub(crate) fn landed(&mut self, node: u64) {
+        self.in_flight.get_mut(&node).expect("it was launched").0 -= 1;
+    }
+
     /// Takes an answer, and says what is worth being told.
     pub(crate) fn answered(
         &mut self,
@@ -84,8 +98,8 @@ impl Clients {
             // It was on its way when the client went.
             return None;
         }
-        client.outstanding -= 1;
         self.in_flight.get_mut(&node).expect("it was submitted").0 -= 1;
+        client.outstanding -= 1;
         let token = usize::try_from(answer.token).expect("a small number");
         let operation = client.operations.get_mut(token).expect("a command that was submitted");
         assert!(operation.reply.is_none(), "command {token} of client {at} is answered again: {answer:?}");
@@ -142,6 +156,7 @@ impl Clients {
     pub(crate) fn check_histories(&self, examiners: &[usize], log_may_fill: bool, tally: &mut Tally) {
         for client in &self.all {
             check_timed(&client.operations, log_may_fill, tally);
+            check_hash(&client.operations, client.number, tally);
         }
         for &examiner in examiners {
             let mut last: BTreeMap<String, Reply> = BTreeMap::new();
@@ -251,9 +266,13 @@ impl Cluster {
         if self.rng.random_range(0..10) < client.writes {
             match self.rng.random_range(0..10) {
                 0..3 => Action::Set(next),
-                3 => match self.rng.random_range(0..4) {
+                3 => match self.rng.random_range(0..9) {
                     0 => Action::Come(next),
                     1 => Action::Go,
+                    2 | 3 => Action::Hash(HashAction::Set(next)),
+                    4 => Action::Hash(HashAction::Delete(next)),
+                    5 => Action::SetKeeping(next),
+                    6 => Action::SetLasting(next),
                     _ => Action::SetFor(next, self.rng.random_range(20..2500)),
                 },
                 4..7 => Action::Append(next),
@@ -266,7 +285,11 @@ impl Cluster {
                 2..4 => Action::List,
                 4..5 => Action::Exists,
                 5..6 => Action::GetBoth,
-                6..7 => Action::GetTimed,
+                6..7 => match self.rng.random_range(0..4) {
+                    0 => Action::Hash(HashAction::Get(next)),
+                    1 => Action::Hash(HashAction::GetAll),
+                    _ => Action::GetTimed,
+                },
                 7..8 => Action::ReadOf(self.rng.random_range(0..others)),
                 _ => Action::ReadCounters,
             }
@@ -304,12 +327,11 @@ impl Cluster {
             answered: None,
         });
         client.outstanding += 1;
-        let (now, most) = clients.in_flight.entry(client.node).or_default();
-        *now += 1;
-        *most = (*most).max(*now);
+        let node = client.node;
+        clients.launched(node);
+        let client = &clients.all[at];
         let replica = member.replica.as_mut().expect("it is up");
         replica.submit(ClientId(client.number), token, &command);
-        let node = client.node;
         self.ring(node);
     }
 

@@ -1,19 +1,20 @@
 //! The cluster: one queue of events in virtual time, in microseconds.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bowline_kv::{Image, Output, Replica, ReplicaConfig, Time};
-use bowline_raft::{Config, Index, Message, NodeId, Restore, RoleKind, Term};
+use bowline_kv::{Output, Replica, ReplicaConfig, Time};
+use bowline_raft::{Config, Index, NodeId, RoleKind, Term};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::clients::Clients;
 use crate::disk::Disk;
+use crate::event::{Event, Queue};
 use crate::expiry::WallClock;
 use crate::nemesis::{Plan, Weather};
-use crate::streams::{StreamId, Streams};
+use crate::roamers::Roamers;
+use crate::streams::Streams;
 use crate::tally::Tally;
 
 pub(crate) const MS: u64 = 1000;
@@ -24,103 +25,6 @@ pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the faults go on, and how long the cluster has to recover from them.
 const SUFFERING: u64 = 9 * SECOND;
 const RECOVERY: u64 = 8 * SECOND;
-
-#[derive(Debug)]
-pub(crate) enum Event {
-    Tick {
-        node: u64,
-        life: u64,
-    },
-    Pass {
-        node: u64,
-    },
-    Persisted {
-        node: u64,
-        life: u64,
-    },
-    Raft {
-        from: u64,
-        to: u64,
-        sent: u64,
-        message: Message,
-    },
-    /// The first frame on that connection, from the dialler.
-    Forward {
-        stream: StreamId,
-    },
-    /// The first frame, from the acceptor.
-    Answers {
-        stream: StreamId,
-    },
-    /// The dialler notices that it is broken.
-    HangUp {
-        stream: StreamId,
-    },
-    Dial {
-        from: u64,
-        life: u64,
-        to: u64,
-    },
-    Client {
-        client: usize,
-    },
-    Fault,
-    Resume {
-        node: u64,
-    },
-    Start {
-        node: u64,
-    },
-    /// A snapshot has been written that holds this.
-    Snapshot {
-        node: u64,
-        life: u64,
-        image: Box<Image>,
-    },
-    /// The image of a snapshot that was sent here is ready.
-    Restore {
-        node: u64,
-        life: u64,
-        restore: Restore,
-    },
-    /// A snapshot that was sent in that round did not arrive, and whoever sent it has noticed.
-    Failed {
-        from: u64,
-        life: u64,
-        to: u64,
-        round: u64,
-    },
-    Heal,
-    HealDisk {
-        node: u64,
-    },
-}
-
-struct Timed {
-    at: u64,
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Timed {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Timed {}
-
-impl PartialOrd for Timed {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Timed {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
 
 pub(crate) struct Member {
     pub(crate) life: u64,
@@ -152,9 +56,9 @@ pub(crate) struct Cluster {
     /// From whom to whom nothing arrives.
     pub(crate) blocked: BTreeSet<(u64, u64)>,
     pub(crate) clients: Clients,
+    pub(crate) roamers: Roamers,
     pub(crate) tally: Tally,
-    queue: BinaryHeap<Reverse<Timed>>,
-    pub(crate) order: u64,
+    pub(crate) queue: Queue,
     /// The latest message that arrived, by sender and receiver.
     arrived: BTreeMap<(u64, u64), u64>,
     /// The digest of the state at each index, from whoever got there first.
@@ -193,9 +97,9 @@ impl Cluster {
             streams: Streams::default(),
             blocked: BTreeSet::new(),
             clients: Clients::default(),
+            roamers: Roamers::default(),
             tally: Tally::default(),
-            queue: BinaryHeap::new(),
-            order: 0,
+            queue: Queue::default(),
             arrived: BTreeMap::new(),
             digests: BTreeMap::new(),
             leaders: BTreeSet::new(),
@@ -204,6 +108,7 @@ impl Cluster {
         for id in cluster.ids() {
             cluster.start(id);
         }
+        cluster.new_roamers();
         cluster.push(SECOND, Event::Fault);
         cluster
     }
@@ -224,13 +129,11 @@ impl Cluster {
 
     /// Lets an event happen after `delay`.
     pub(crate) fn push(&mut self, delay: u64, event: Event) {
-        self.order += 1;
-        self.queue.push(Reverse(Timed { at: self.now + delay, order: self.order, event }));
+        self.queue.put(self.now + delay, event);
     }
 
     fn run_until(&mut self, end: u64) {
-        while self.queue.peek().is_some_and(|Reverse(next)| next.at <= end) {
-            let Reverse(Timed { at, event, .. }) = self.queue.pop().expect("there is a next one");
+        while let Some((at, event)) = self.queue.next(end) {
             self.now = at;
             self.happen(event);
         }
@@ -245,8 +148,10 @@ impl Cluster {
     pub(crate) fn heal_and_examine(&mut self) {
         self.end_faults();
         self.clients.stop();
+        self.roamers.stop();
         self.run_until(SUFFERING + RECOVERY);
         self.clients.check_all_answered();
+        self.roamers.check(&mut self.tally);
         let examiners: Vec<usize> = self.ids().into_iter().map(|id| self.examine(id)).collect();
         self.run_until(SUFFERING + RECOVERY + SECOND);
         self.clients.check_all_answered();
@@ -275,9 +180,11 @@ impl Cluster {
             Event::Answers { stream } => self.streams.get(*stream).dialler,
             Event::Dial { from, .. } => *from,
             Event::Client { client } => self.clients.node_of(*client),
+            Event::Ask { node, .. } | Event::Leave { node, .. } => *node,
             // What a disk does, or a network, stands still for nobody.
             Event::Persisted { node, life } => return self.finish_write(*node, *life),
             Event::HangUp { stream } => return self.hang_up(*stream),
+            Event::Roam { roamer, alarm } => return self.roam(*roamer, *alarm),
             Event::Fault => return self.fault(),
             Event::Resume { node } => return self.resume(*node),
             Event::Start { node } => return self.start(*node),
@@ -325,6 +232,10 @@ impl Cluster {
             Event::Answers { stream } => self.deliver_answers(stream),
             Event::Dial { from, life, to } => self.dial(from, life, to),
             Event::Client { client } => self.client_acts(client),
+            Event::Ask { node, life, client, token, command } => {
+                self.asked(node, life, client, token, &command);
+            }
+            Event::Leave { node, life, client } => self.left(node, life, client),
             other => unreachable!("not an event of node {to}: {other:?}"),
         }
     }
@@ -369,10 +280,13 @@ impl Cluster {
         }
         assert!(applied > member.digested, "node {id} went back to {applied}");
         member.digested = applied;
-        let records = replica.status().records;
+        let status = replica.status();
+        // Each session has one at most.
         assert!(
-            records <= 2 * most_in_flight,
-            "node {id} holds {records} records, and {most_in_flight} commands were in flight at most"
+            status.records <= 2 * most_in_flight + status.sessions,
+            "node {id} holds {} records, {most_in_flight} commands were in flight at most, {} sessions are open",
+            status.records,
+            status.sessions
         );
         // Not at each index: it takes long, and what has become different stays so.
         if !applied.is_multiple_of(8) {
@@ -410,6 +324,10 @@ impl Cluster {
         }
         let stood_still = self.members[&id].stood_still;
         for answer in output.answers {
+            if Roamers::owns(answer.client) {
+                self.roamer_answered(id, answer);
+                continue;
+            }
             if let Some(text) = self.clients.answered(id, answer, self.now, stood_still, &mut self.tally) {
                 self.tell(|| text);
             }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bowline_kv::Reply;
 
 use crate::clients::{COUNTERS, Client};
+use crate::hashes::HashAction;
 
 /// How long the text of an element of a list is.
 const ELEMENT_BYTES: usize = 7;
@@ -26,7 +27,13 @@ pub(crate) enum Action {
     GetBoth,
     /// Its `e`, for so many milliseconds.
     SetFor(u64, u64),
+    /// The same key, for as long as it had still, or for ever if it had no time.
+    SetKeeping(u64),
+    /// The same key, for ever.
+    SetLasting(u64),
     GetTimed,
+    /// About its `h`.
+    Hash(HashAction),
     /// The `k` of any client.
     ReadOf(u64),
     ReadCounters,
@@ -102,7 +109,10 @@ impl Action {
             Self::Exists => format!("EXISTS k{client}"),
             Self::GetBoth => format!("MGET p{client} q{client}"),
             Self::SetFor(n, ms) => format!("SET e{client} {n} PX {ms}"),
+            Self::SetKeeping(n) => format!("SET e{client} {n} KEEPTTL"),
+            Self::SetLasting(n) => format!("SET e{client} {n}"),
             Self::GetTimed => format!("GET e{client}"),
+            Self::Hash(action) => return action.words(client),
             Self::ReadOf(other) => format!("GET k{other}"),
             Self::ReadCounters => {
                 (0..COUNTERS).fold("MGET".to_owned(), |text, counter| format!("{text} c{counter}"))
@@ -153,7 +163,8 @@ pub(crate) fn values(action: &Action, reply: &Reply, client: u64) -> Vec<(String
         Action::Get => vec![(format!("k{client}"), number(reply))],
         Action::List => vec![(format!("l{client}"), list(reply).len() as u64)],
         // What is there for a while does not only grow.
-        Action::Exists | Action::Come(_) | Action::Go | Action::SetFor(..) | Action::GetTimed => Vec::new(),
+        Action::Exists | Action::Come(_) | Action::Go | Action::GetTimed => Vec::new(),
+        Action::SetFor(..) | Action::SetKeeping(_) | Action::SetLasting(_) | Action::Hash(_) => Vec::new(),
         Action::GetBoth => {
             let shown = numbers(reply);
             vec![(format!("p{client}"), shown[0]), (format!("q{client}"), shown[1])]
@@ -317,7 +328,8 @@ pub(crate) fn check_client(client: &Client, last: &BTreeMap<String, Reply>) {
                     grows(n, counters.entry(counter).or_default(), &context);
                 }
             }
-            (_, None) | (Action::Examine(_) | Action::SetFor(..) | Action::GetTimed, _) => {}
+            (_, None) | (Action::Examine(_) | Action::GetTimed | Action::Hash(_), _) => {}
+            (Action::SetFor(..) | Action::SetKeeping(_) | Action::SetLasting(_), _) => {}
         }
     }
     let name = client.number;

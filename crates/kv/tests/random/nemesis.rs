@@ -7,7 +7,8 @@ use bowline_raft::{Config, RoleKind};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::cluster::{Cluster, Event, MS};
+use crate::cluster::{Cluster, MS};
+use crate::event::Event;
 
 /// Drawn once for a run.
 pub(crate) struct Plan {
@@ -68,10 +69,17 @@ impl Plan {
             (3, Fault::Weather),
         ];
         let mut one_of = |rare, usual, chance| if rng.random_bool(chance) { rare } else { usual };
-        let max_log_bytes = one_of(60_000, 2 << 30, 0.15) as u64;
         let max_uncommitted_bytes = one_of(600, 64 << 20, 0.3);
         let max_waiting_reads = one_of(1, 10_000, 0.2);
         let max_apply_bytes = one_of(400, 4 << 20, 0.4);
+        let snapshot_bytes: Option<u64> = rng.random_bool(0.7).then(|| rng.random_range(300..6_000));
+        let log_may_fill = rng.random_bool(0.15);
+        let max_log_bytes = match snapshot_bytes {
+            _ if !log_may_fill => 2 << 30,
+            // It has room again with each snapshot.
+            Some(bytes) => 2000 + bytes,
+            None => 60_000,
+        };
         Self {
             size: if seed.is_multiple_of(3) { 5 } else { 3 },
             clients_per_node: rng.random_range(1..=4),
@@ -83,7 +91,7 @@ impl Plan {
             max_waiting_reads,
             max_apply_bytes,
             max_retained_bytes: if rng.random_bool(0.5) { 3000 } else { 256 << 20 },
-            snapshot_bytes: rng.random_bool(0.7).then(|| rng.random_range(300..6_000)),
+            snapshot_bytes,
         }
     }
 

@@ -5,7 +5,8 @@ use bowline_raft::{Body, Message, NodeId};
 use bytes::Bytes;
 use rand::RngExt;
 
-use crate::cluster::{Cluster, Event, MS};
+use crate::cluster::{Cluster, MS};
+use crate::event::Event;
 use crate::streams::StreamId;
 
 impl Cluster {
@@ -21,7 +22,7 @@ impl Cluster {
                 continue;
             }
             let delay = self.delay();
-            let sent = self.order;
+            let sent = self.queue.order;
             self.push(delay, Event::Raft { from, to, sent, message: message.clone() });
         }
     }

@@ -4,7 +4,8 @@ use bowline_kv::Image;
 use bowline_raft::{Body, Index, InstallSnapshot, Message, NodeId, Restore};
 use rand::RngExt;
 
-use crate::cluster::{Cluster, Event, MS};
+use crate::cluster::{Cluster, MS};
+use crate::event::Event;
 
 impl Cluster {
     /// Takes an image if the log has grown enough. It is written while commands go on.

@@ -45,7 +45,32 @@ tally! {
     /// Keys that had expired when they were read, and keys that had not.
     seen_gone,
     seen_in_time,
+    /// Those of a later value that had the time of an earlier one.
+    seen_gone_in_its_place,
+    /// Keys that had a time once, and then none.
+    seen_lasting,
     transactions,
+    /// Requests of clients that go from node to node to which nobody answered in time.
+    silences,
+    clerk_calls,
+    /// Clerks were told so.
+    calls_unknown,
+    calls_not_executed,
+    sessions_opened,
+    sessions_closed,
+    /// Ended by their time, or to make room.
+    sessions_lost,
+    /// Answered after a sending to which nobody answered.
+    once_sent_again,
+    /// Answered a second time, as the first time.
+    once_repeated,
+    /// Stale numbers, and those of sessions that are over.
+    once_refused,
+    execs_done,
+    execs_refused,
+    hashes_read,
+    /// Of those, with more fields than a small one may have.
+    large_hashes_read,
     commands,
     answered,
     uncertain,

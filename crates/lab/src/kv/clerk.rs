@@ -51,7 +51,7 @@ impl ClerkLinks {
     }
 
     /// Makes a call through one of them.
-    fn call(&self, at: usize, args: Bytes) -> Call {
+    pub(super) fn call(&self, at: usize, args: Bytes) -> Call {
         self.ends[at].1.call(CLERK, args)
     }
 }
@@ -138,7 +138,7 @@ impl LabClerk {
         loop {
             let now = self.lab.now();
             let (server, args) = match self.clerk.next(now) {
-                Step::Done(outcome) => return outcome,
+                Step::Done(outcome) => return outcome.map(bowline_kv::Reply::into_value),
                 Step::Wait(until) => {
                     self.lab.sleep(until.saturating_sub(now)).await;
                     continue;
@@ -188,12 +188,12 @@ impl Drop for LabClerk {
     }
 }
 
-fn encoded(command: &Command<'_>) -> Bytes {
+pub(super) fn encoded(command: &Command<'_>) -> Bytes {
     let mut out = Vec::new();
     command.encode(&mut out);
     out.into()
 }
 
-fn nanoseconds(time: Duration) -> u64 {
+pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).expect("a virtual time fits")
 }

@@ -98,7 +98,7 @@ async fn client(lab: KvLab, test: Generic, c: usize, done: Rc<Cell<bool>>) -> us
 }
 
 /// Puts each server on one of two sides, again and again.
-async fn partitioner(lab: KvLab, done: Rc<Cell<bool>>) {
+pub(crate) async fn partitioner(lab: KvLab, done: Rc<Cell<bool>>) {
     while !done.get() {
         let (one, other): (Vec<usize>, Vec<usize>) =
             lab.all().into_iter().partition(|_| lab.random_below(2) == 0);

@@ -10,7 +10,7 @@ use super::KvLab;
 
 /// How many thousands of steps the checker may take for a history: many times what any needs, and the same on
 /// every machine.
-const MOST_STEPS: u64 = 20_000;
+pub(super) const MOST_STEPS: u64 = 20_000;
 
 /// How long servers may take to apply what is committed when nothing is asked of them any more.
 const SETTLED: Duration = Duration::from_millis(500);

@@ -29,6 +29,17 @@ pub enum Command {
     DbSize,
     /// FLUSHALL.
     FlushAll,
+    /// MULTI ... EXEC: commands that are carried out as one; nil if a key of the WATCH in front of it has changed.
+    ///
+    /// The model knows values and no changes. So give every write a value of its own: then a key that holds what it
+    /// held has not changed. (One that was missing may have come and gone again.) A service that says nil more often
+    /// than it must has certainly not executed the commands: [`not_executed`](crate::History::not_executed).
+    Exec {
+        /// The keys that were watched, and what a read behind the WATCH has shown of them; none: nothing.
+        unchanged: Vec<(Bytes, Option<Bytes>)>,
+        /// The commands, none of them EXEC.
+        commands: Vec<Command>,
+    },
 }
 
 /// What a command is answered.
@@ -123,8 +134,22 @@ impl Display for Command {
             }
             Self::DbSize => write!(f, "DBSIZE"),
             Self::FlushAll => write!(f, "FLUSHALL"),
+            Self::Exec { unchanged, commands } => exec(f, unchanged, commands),
         }
     }
+}
+
+fn exec(f: &mut Formatter<'_>, unchanged: &[(Bytes, Option<Bytes>)], commands: &[Command]) -> fmt::Result {
+    let commands: Vec<_> = commands.iter().map(Command::to_string).collect();
+    write!(f, "EXEC {}", commands.join("; "))?;
+    for (at, (key, value)) in unchanged.iter().enumerate() {
+        let word = if at == 0 { " if" } else { " and" };
+        match value {
+            Some(value) => write!(f, "{word} {} is {}", Bare(key), Shown(value))?,
+            None => write!(f, "{word} {} is missing", Bare(key))?,
+        }
+    }
+    Ok(())
 }
 
 fn many(f: &mut Formatter<'_>, name: &str, keys: &[Bytes]) -> fmt::Result {

@@ -4,9 +4,12 @@
 //! Where Bowline's limits are not Redis's, Bowline's hold: a value has at most 16 MiB. What a command is told before it is
 //! executed, a wrong number of arguments or a value that is too long, has no effect:
 //! [`not_executed`](crate::History::not_executed). So have `-CLUSTERDOWN`, `-OOM` and the like. `-UNCERTAIN` says nothing.
+//!
+//! Keys whose time ends are in a model of their own, [`timed`].
 
 mod action;
 mod command;
+pub mod timed;
 
 use std::collections::BTreeMap;
 
@@ -27,8 +30,8 @@ const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Keys and values, and Redis's commands for them.
 ///
-/// Keys that no command names together are checked apart. Those that one does (MGET, MSET, DEL and EXISTS of several keys; FLUSHALL
-/// and DBSIZE name them all) are checked as one, on the whole state: that is for histories of a few hundred calls.
+/// Keys that no command names together are checked apart. Those that one does (MGET, MSET, DEL and EXISTS of several keys, EXEC;
+/// FLUSHALL and DBSIZE name them all) are checked as one, on the whole state: that is for histories of a few hundred calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Redis;
 
@@ -61,6 +64,15 @@ impl Model for Redis {
                 state.clear();
                 Reply::Ok
             }
+            Command::Exec { unchanged, commands } => {
+                let holds = |(key, value): &(Bytes, Option<Bytes>)| {
+                    state.get(key).map(Vec::as_slice) == value.as_ref().map(Bytes::as_ref)
+                };
+                if !unchanged.iter().all(holds) {
+                    return Reply::Nil;
+                }
+                Reply::Array(commands.iter().map(|command| Self::apply(state, command)).collect())
+            }
         }
     }
 
@@ -72,6 +84,16 @@ impl Model for Redis {
             }
             Command::MSet(pairs) => Scope::Keys(pairs.iter().map(|(key, _)| key.as_ref()).collect()),
             Command::DbSize | Command::FlushAll => Scope::Everything,
+            Command::Exec { unchanged, commands } => {
+                let mut keys: Vec<_> = unchanged.iter().map(|(key, _)| key.as_ref()).collect();
+                for command in commands {
+                    match Self::scope(command) {
+                        Scope::Keys(more) => keys.extend(more),
+                        Scope::Everything => return Scope::Everything,
+                    }
+                }
+                if keys.is_empty() { Scope::Everything } else { Scope::Keys(keys) }
+            }
         }
     }
 
@@ -81,6 +103,12 @@ impl Model for Redis {
             Command::MGet(_) | Command::Exists(_) | Command::DbSize => true,
             Command::Del(_) => *reply == Reply::Int(0),
             Command::MSet(_) | Command::FlushAll => false,
+            Command::Exec { commands, .. } => match reply {
+                Reply::Array(replies) => {
+                    commands.iter().zip(replies).all(|(command, reply)| Self::is_read(command, reply))
+                }
+                _ => true,
+            },
         }
     }
 

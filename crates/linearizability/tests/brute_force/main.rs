@@ -3,6 +3,7 @@
 
 mod generate;
 mod oracle;
+mod timed;
 
 use bowline_linearizability::course::{Answer, Course, Operation};
 use bowline_linearizability::redis::{Command, Redis, Reply};
@@ -71,6 +72,17 @@ fn redis(random: &mut StdRng, lines: &[&'static str]) -> Command {
     let words: Vec<_> =
         one_of(random, lines).split(' ').map(|word| Bytes::from_static(word.as_bytes())).collect();
     Command::parse(&words).expect("the model knows it")
+}
+
+/// EXEC of a few of these commands, behind a WATCH or not.
+fn exec(random: &mut StdRng, lines: &[&'static str], watched: &[(&'static str, &'static str)]) -> Command {
+    let commands = (0..random.random_range(0..=2)).map(|_| redis(random, lines)).collect();
+    let unchanged = (0..random.random_range(0..=2)).map(|_| {
+        let (key, value) = one_of(random, watched);
+        let value = Some(value).filter(|value| !value.is_empty());
+        (Bytes::from_static(key.as_bytes()), value.map(|value| Bytes::from_static(value.as_bytes())))
+    });
+    Command::Exec { unchanged: unchanged.collect(), commands }
 }
 
 fn reply(random: &mut StdRng, values: &[&'static str]) -> Reply {
@@ -272,6 +284,28 @@ fn redis_the_whole_store() {
             )
         },
         reply: |random| reply(random, &["1", "2"]),
+        calls: 7,
+    });
+}
+
+#[test]
+fn redis_transactions() {
+    const LINES: &[&str] =
+        &["SET x 1", "SET x 2", "GET x", "DEL x", "SET y 3", "GET y", "APPEND y 4", "INCR x"];
+    compare::<Redis>(&Shape {
+        operation: |random| {
+            if random.random() {
+                exec(random, LINES, &[("x", "1"), ("x", "2"), ("x", ""), ("y", "3"), ("y", "")])
+            } else {
+                redis(random, LINES)
+            }
+        },
+        reply: |random| match random.random_range(0..4) {
+            0 => Reply::Array(vec![reply(random, &["1", "2", "3"])]),
+            1 => Reply::Array(vec![reply(random, &["1", "3"]), reply(random, &["2", "4"])]),
+            2 => Reply::Nil,
+            _ => reply(random, &["1", "2", "3"]),
+        },
         calls: 7,
     });
 }

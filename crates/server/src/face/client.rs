@@ -1,7 +1,10 @@
 //! CLIENT: who is connected, and by which names.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use super::connection::{Action, Connection};
-use super::{quoted, syntax_error};
+use super::{quoted, syntax_error, table};
 use crate::resp::{Value, canonical_integer};
 
 /// The longest name of a client or a library, in bytes: a connection keeps three of them.
@@ -37,7 +40,7 @@ pub(super) fn list(args: &[&[u8]]) -> Action {
             match kind.to_ascii_lowercase().as_slice() {
                 b"normal" => Action::ClientList(ClientFilter::All),
                 b"master" | b"replica" | b"slave" | b"pubsub" => Action::ClientList(ClientFilter::Nobody),
-                _ => Value::error(format!("ERR Unknown client type '{}'", quoted(kind))).into(),
+                _ => unknown_type(kind),
             }
         }
         [option, ids @ ..] if option.eq_ignore_ascii_case(b"ID") && !ids.is_empty() => {
@@ -48,6 +51,125 @@ pub(super) fn list(args: &[&[u8]]) -> Action {
             }
         }
         _ => syntax_error().into(),
+    }
+}
+
+/// Which connections `CLIENT KILL` closes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KillFilter {
+    id: Option<u64>,
+    peer: Option<Vec<u8>>,
+    local: Option<Vec<u8>>,
+    /// Of a kind, or a user, that nobody here has.
+    is_nobody: bool,
+    /// Not the one that asks.
+    spares_asker: bool,
+    /// Asked in the old way, which names one connection and is answered by OK.
+    pub is_old: bool,
+}
+
+impl KillFilter {
+    /// Whether the connection is to be closed, `asker` being the one that asks.
+    pub fn keeps(&self, connection: &Connection, asker: u64) -> bool {
+        let is = |wanted: &Option<Vec<u8>>, addr: SocketAddr| {
+            wanted.as_ref().is_none_or(|wanted| wanted == addr.to_string().as_bytes())
+        };
+        let is_spared = self.is_nobody || self.spares_asker && connection.id == asker;
+        !is_spared
+            && self.id.is_none_or(|id| id == connection.id)
+            && is(&self.peer, connection.peer)
+            && is(&self.local, connection.local)
+    }
+}
+
+/// Which commands wait while clients are paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PauseMode {
+    /// Those that may write.
+    Writes,
+    /// All of them.
+    All,
+}
+
+/// `CLIENT KILL addr:port`, or `CLIENT KILL filter value ...`.
+pub(super) fn kill(args: &[&[u8]]) -> Action {
+    let mut filter =
+        KillFilter { id: None, peer: None, local: None, is_nobody: false, spares_asker: true, is_old: false };
+    if let [addr] = &args[2..] {
+        return Action::Kill(KillFilter {
+            peer: Some(addr.to_vec()),
+            spares_asker: false,
+            is_old: true,
+            ..filter
+        });
+    }
+    let mut options = &args[2..];
+    while let [option, text, rest @ ..] = options {
+        match option.to_ascii_uppercase().as_slice() {
+            b"ID" => match canonical_integer(text).filter(|id| *id > 0) {
+                Some(id) => filter.id = Some(id.unsigned_abs()),
+                None => return Value::error("ERR client-id should be greater than 0").into(),
+            },
+            b"TYPE" => match text.to_ascii_lowercase().as_slice() {
+                b"normal" => {}
+                b"master" | b"replica" | b"slave" | b"pubsub" => filter.is_nobody = true,
+                _ => return unknown_type(text),
+            },
+            b"USER" if *text == b"default" => {}
+            b"USER" => return Value::error(format!("ERR No such user '{}'", quoted(text))).into(),
+            b"ADDR" => filter.peer = Some(text.to_vec()),
+            b"LADDR" => filter.local = Some(text.to_vec()),
+            b"SKIPME" if text.eq_ignore_ascii_case(b"yes") => filter.spares_asker = true,
+            b"SKIPME" if text.eq_ignore_ascii_case(b"no") => filter.spares_asker = false,
+            _ => return syntax_error().into(),
+        }
+        options = rest;
+    }
+    if options.is_empty() { Action::Kill(filter) } else { syntax_error().into() }
+}
+
+fn unknown_type(kind: &[u8]) -> Action {
+    Value::error(format!("ERR Unknown client type '{}'", quoted(kind))).into()
+}
+
+/// A time that a client gives.
+fn timeout(text: &[u8]) -> Result<Duration, Value> {
+    match canonical_integer(text) {
+        Some(ms) if ms < 0 => Err(Value::error("ERR timeout is negative")),
+        Some(ms) => Ok(Duration::from_millis(ms.unsigned_abs())),
+        None => Err(Value::error("ERR timeout is not an integer or out of range")),
+    }
+}
+
+/// No pause is longer. Longer ones are taken for it.
+const MAX_PAUSE: Duration = Duration::from_secs(365 * 86_400);
+
+/// `CLIENT PAUSE milliseconds [WRITE|ALL]`.
+pub(super) fn pause(args: &[&[u8]]) -> Action {
+    let mode = match &args[3..] {
+        [] => PauseMode::All,
+        [mode] if mode.eq_ignore_ascii_case(b"ALL") => PauseMode::All,
+        [mode] if mode.eq_ignore_ascii_case(b"WRITE") => PauseMode::Writes,
+        [_] => return Value::error("ERR CLIENT PAUSE mode must be WRITE or ALL").into(),
+        _ => return syntax_error().into(),
+    };
+    match timeout(args[2]) {
+        Ok(time) => Action::Pause(mode, time.min(MAX_PAUSE)),
+        Err(error) => error.into(),
+    }
+}
+
+/// `WAIT numreplicas milliseconds`; 0 milliseconds are for ever.
+pub(super) fn wait(args: &[&[u8]]) -> Action {
+    let Some(count) = canonical_integer(args[1]) else {
+        return Value::error("ERR value is not an integer or out of range").into();
+    };
+    match timeout(args[2]) {
+        Ok(time) => {
+            let time = (!time.is_zero()).then_some(time.min(MAX_PAUSE));
+            Action::Wait(u64::try_from(count).unwrap_or(0), time)
+        }
+        Err(error) => error.into(),
     }
 }
 
@@ -91,7 +213,7 @@ impl Connection {
             idle = seconds_since(self.last_us),
             flags = if self.transaction.is_open() { 'x' } else { 'N' },
             queued = self.transaction.queued(),
-            cmd = self.last_command.shown(),
+            cmd = self.last_command.map_or("NULL", table::name),
             resp = self.protocol.number(),
             library = label(&self.library),
             library_version = label(&self.library_version),

@@ -1,7 +1,9 @@
 //! COMMAND: which commands there are.
 
+use bowline_kv::glob::{Case, Glob};
+
 use super::table::{self, Facts};
-use super::{glob, syntax_error};
+use super::{data, syntax_error};
 use crate::resp::Value;
 
 /// `COMMAND`.
@@ -45,7 +47,9 @@ pub(super) fn list(args: &[&[u8]]) -> Value {
                         .iter()
                         .any(|category| category.as_bytes()[1..].eq_ignore_ascii_case(wanted))
                 }),
-                b"PATTERN" => Box::new(|facts| glob::matches(wanted, facts.name.as_bytes())),
+                b"PATTERN" => {
+                    Box::new(|facts| Glob::new(wanted, Case::Insensitive).matches(facts.name.as_bytes()))
+                }
                 _ => return syntax_error(),
             }
         }
@@ -60,7 +64,7 @@ pub(super) fn list(args: &[&[u8]]) -> Value {
 
 /// `COMMAND GETKEYS name [argument ...]`.
 pub(super) fn get_keys(command: &[&[u8]]) -> Value {
-    let Some(facts) = table::describe(command[0]) else {
+    let Some(facts) = table::describe_call(command) else {
         return Value::error("ERR Invalid command specified");
     };
     if !facts.takes(command.len()) {
@@ -100,7 +104,7 @@ fn describe(facts: Facts) -> Value {
         statuses(facts.categories),
         // Tips are for proxies that would spread a command over the nodes of a sharded cluster.
         Value::Set(Vec::new()),
-        Value::Set(key_specification(&facts).into_iter().collect()),
+        Value::Set(key_specifications(&facts)),
         Value::Set(table::subcommands(facts.name).map(describe).collect()),
     ])
 }
@@ -110,25 +114,34 @@ fn statuses(words: &[&'static str]) -> Value {
 }
 
 /// Where the keys are, said in the way that Redis 7 added.
-fn key_specification(facts: &Facts) -> Option<Value> {
+fn key_specifications(facts: &Facts) -> Vec<Value> {
     let [first, last, step] = facts.keys;
-    if first == 0 {
-        return None;
+    match data::second_key_flags(facts.name) {
+        _ if first == 0 => Vec::new(),
+        Some(flags) => {
+            vec![key_specification(facts.key_flags, first, 0, 1), key_specification(flags, last, 0, 1)]
+        }
+        // The last is counted from the first key on; a negative one stays counted from the end.
+        None => {
+            let last = if last < 0 { last } else { last - first };
+            vec![key_specification(facts.key_flags, first, last, step)]
+        }
     }
-    // Counted from the first key on; a negative one stays counted from the end.
-    let last = if last < 0 { last } else { last - first };
+}
+
+fn key_specification(flags: &[&'static str], first: i32, last: i32, step: i32) -> Value {
     let number = |name, value: i32| (Value::text(name), Value::Int(value.into()));
     let search = |kind, places| {
         Value::Map(vec![(Value::text("type"), Value::text(kind)), (Value::text("spec"), Value::Map(places))])
     };
-    Some(Value::Map(vec![
-        (Value::text("flags"), statuses(facts.key_flags)),
+    Value::Map(vec![
+        (Value::text("flags"), statuses(flags)),
         (Value::text("begin_search"), search("index", vec![number("index", first)])),
         (
             Value::text("find_keys"),
             search("range", vec![number("lastkey", last), number("keystep", step), number("limit", 0)]),
         ),
-    ]))
+    ])
 }
 
 fn document(facts: Facts) -> Value {

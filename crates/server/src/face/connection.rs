@@ -1,13 +1,16 @@
 //! One client's connection, and the commands about it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bowline_kv::Reply;
+use bowline_kv::command::once_exec;
 
-use super::client::{self, ClientFilter};
-use super::table::{self, Call, Found};
+use super::client::{self, ClientFilter, KillFilter, PauseMode};
+use super::slowlog::{self, Slow};
+use super::table::{self, Call, CommandNumber, Found};
 use super::transaction::{self, Part, Transaction};
-use super::{NodeInfo, REDIS_VERSION, Sections, command, config, quoted, syntax_error, wrong_arity};
+use super::{NodeInfo, Sections, auth, command, config, quoted, syntax_error, wrong_arity};
 use crate::resp::{Protocol, Value, canonical_integer};
 
 /// What is to be done about a command. The table is in the [module's front page](super).
@@ -26,6 +29,18 @@ pub enum Action {
     Info(Sections),
     /// Answer with those connections that the filter keeps, a line each.
     ClientList(ClientFilter),
+    /// Close those other connections that the filter keeps, and say how many there were. This one too, when it has
+    /// been answered, if it is among them.
+    Kill(KillFilter),
+    /// Let clients wait for so long, or until [`Action::Unpause`], and answer `OK`.
+    Pause(PauseMode, Duration),
+    /// Let no client wait any more, and answer `OK`.
+    Unpause,
+    /// Answer with the number of other nodes that have this connection's writes on disk, as soon as there are so many,
+    /// or after that time.
+    Wait(u64, Option<Duration>),
+    /// Answer with the role, as Redis says it.
+    Role,
     /// Make a snapshot in the background.
     Save,
     /// Answer with the time of the last snapshot, in seconds since 1970.
@@ -59,40 +74,21 @@ pub struct Connection {
     pub(super) library: Vec<u8>,
     pub(super) library_version: Vec<u8>,
     pub(super) commands: u64,
-    pub(super) last_command: CommandName,
+    /// What came last, if it is known here.
+    pub(super) last_command: Option<CommandNumber>,
+    /// The same if it was carried out, and not queued or refused.
+    called: Option<CommandNumber>,
+    /// Its first argument that nobody else may see.
+    secret_from: Option<usize>,
     pub(super) transaction: Transaction,
-}
-
-/// The name of the last command as the client sent it, as far as it fits: looking up who knows it would
-/// cost more than the rest of the bookkeeping.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct CommandName {
-    bytes: [u8; 24],
-    length: usize,
-}
-
-impl CommandName {
-    fn new(name: &[u8]) -> Self {
-        let mut bytes = [0; 24];
-        let length = name.len().min(bytes.len());
-        bytes[..length].copy_from_slice(&name[..length]);
-        Self { bytes, length }
-    }
-
-    /// In lower case. What would tear the line that it stands in is not shown.
-    pub(super) fn shown(&self) -> String {
-        let name = &self.bytes[..self.length];
-        if name.is_empty() || !name.iter().all(u8::is_ascii_graphic) {
-            return "NULL".to_owned();
-        }
-        String::from_utf8_lossy(name).to_ascii_lowercase()
-    }
+    /// It has said the password, or there was none when it began.
+    pub(super) is_authenticated: bool,
 }
 
 impl Connection {
     /// A connection accepted at `now_us`, in microseconds since 1970. The `id` is never used twice in the
     /// life of the process.
-    pub fn new(id: u64, peer: SocketAddr, local: SocketAddr, now_us: u64) -> Self {
+    pub fn new(id: u64, peer: SocketAddr, local: SocketAddr, node: &NodeInfo, now_us: u64) -> Self {
         Self {
             id,
             peer,
@@ -104,8 +100,11 @@ impl Connection {
             library: Vec::new(),
             library_version: Vec::new(),
             commands: 0,
-            last_command: CommandName::default(),
+            last_command: None,
+            called: None,
+            secret_from: None,
             transaction: Transaction::default(),
+            is_authenticated: !node.settings.has_password(),
         }
     }
 
@@ -133,24 +132,94 @@ impl Connection {
         assert!(!args.is_empty(), "a command without a name");
         self.commands += 1;
         self.last_us = now_us;
-        self.last_command = CommandName::new(args[0]);
-        match table::find(args) {
-            Found::Call(call, name) => {
-                self.last_command = CommandName::new(name.as_bytes());
-                if self.transaction.is_open() { self.queue(call, args) } else { None }
-                    .unwrap_or_else(|| self.call(call, args, node, now_us))
+        let found = table::find(args);
+        self.last_command = found.number();
+        self.called = None;
+        self.secret_from = match found {
+            Found::Call(Call::Auth | Call::Hello, _) => Some(1),
+            Found::Call(Call::ConfigSet, _) if args.iter().any(|arg| table::is("requirepass", arg)) => {
+                Some(2)
             }
-            Found::Refused(error) if table::is("exec", args[0]) => {
-                Action::Reply(self.transaction.refuse_exec(error))
+            _ => None,
+        };
+        match found {
+            Found::Call(call, number) if !call.is_before_auth() && !self.is_trusted(node) => {
+                node.record.rejected(number);
+                auth::no_auth().into()
             }
-            Found::Refused(error) => {
+            Found::Store(number) if !self.is_trusted(node) => {
+                node.record.rejected(number);
+                auth::no_auth().into()
+            }
+            Found::Refused(error, number) => {
+                number.into_iter().for_each(|number| node.record.rejected(number));
+                if table::is("exec", args[0]) {
+                    return self.transaction.refuse_exec().into();
+                }
                 self.transaction.break_off();
-                Action::Reply(error)
+                error.into()
+            }
+            Found::Call(call, number) => {
+                if let Some(queued) = self.transaction.is_open().then(|| self.queue(call, args)).flatten() {
+                    return queued;
+                }
+                self.called = Some(number);
+                self.call(call, args, node, now_us)
             }
             // What a browser sends first, when a page that it shows aims it at this port.
             Found::Nothing if is_http(args[0]) => Action::Drop,
-            Found::Nothing if self.transaction.is_open() => Action::Reply(self.transaction.queue_data(args)),
-            Found::Nothing => Action::Data,
+            Found::Store(number) => self.data(args, Some(number)),
+            Found::Nothing => self.data(args, None),
+        }
+    }
+
+    /// A command for the store, of that number in the table if it is known there.
+    fn data(&mut self, args: &[&[u8]], number: Option<CommandNumber>) -> Action {
+        match once_exec(args) {
+            Some(Ok((session, request))) => {
+                self.called = number;
+                self.transaction.exec_once(session, request)
+            }
+            Some(Err(error)) => {
+                self.transaction.break_off();
+                Action::Reply(error.into())
+            }
+            None if self.transaction.is_open() => Action::Reply(self.transaction.queue_data(args)),
+            None => {
+                self.called = number;
+                Action::Data
+            }
+        }
+    }
+
+    /// The command that was taken last, if it is being carried out: neither queued nor refused.
+    pub fn called(&self) -> Option<CommandNumber> {
+        self.called
+    }
+
+    /// Whether `CLIENT PAUSE` lets this command wait: all but those that end the pause, or those that may write.
+    pub fn is_paused_by(args: &[&[u8]], pause: PauseMode) -> bool {
+        match pause {
+            PauseMode::Writes => table::may_write(args),
+            PauseMode::All => {
+                !matches!(table::find(args), Found::Call(Call::ClientPause | Call::ClientUnpause, _))
+            }
+        }
+    }
+
+    /// Notes in the slow log that a command of this [brief](Self::put_brief) took so many microseconds.
+    pub fn note_slow(&self, node: &NodeInfo, brief: &[u8], now_us: u64, took_us: u64) {
+        let slow = Slow { at_us: now_us, took_us, brief, peer: self.peer, name: &self.name };
+        node.record.add_slow(&slow, node.settings.slow_log_len());
+    }
+
+    /// Appends to `out` what the slow log keeps of the command that was [taken](Self::handle) last: no password.
+    pub fn put_brief(&self, args: &[&[u8]], out: &mut Vec<u8>) {
+        match self.secret_from {
+            Some(first) if first < args.len() => {
+                slowlog::put_brief(&[&args[..first], &[b"(redacted)"]].concat(), out);
+            }
+            _ => slowlog::put_brief(args, out),
         }
     }
 
@@ -199,14 +268,15 @@ impl Connection {
 
     fn call(&mut self, call: Call, args: &[&[u8]], node: &NodeInfo, now_us: u64) -> Action {
         match call {
-            Call::Hello => self.hello(args).into(),
-            Call::Auth => auth(args).into(),
+            Call::Hello => self.hello(args, node).into(),
+            Call::Auth => self.auth(args, node).into(),
             Call::Ping => ping(args).into(),
             Call::Echo => Value::bulk(args[1]).into(),
             Call::Quit => Action::Close(Value::ok()),
             Call::Reset => {
                 self.protocol = Protocol::Resp2;
                 self.name.clear();
+                self.is_authenticated = !node.settings.has_password();
                 self.transaction = Transaction::default();
                 Value::simple("RESET").into()
             }
@@ -218,6 +288,8 @@ impl Connection {
             Call::Watch => self.transaction.watch(&args[1..]),
             Call::Unwatch => self.transaction.unwatch().into(),
             Call::Info => Action::Info(Sections::parse(&args[1..])),
+            Call::Role => Action::Role,
+            Call::Wait => client::wait(args),
             Call::BgSave => bgsave(args),
             Call::LastSave => Action::LastSave,
             Call::DebugDigest => Action::Digest,
@@ -229,13 +301,29 @@ impl Connection {
             Call::ClientSetName => self.set_name(args[2]).map_or_else(|error| error, |()| Value::ok()).into(),
             Call::ClientSetInfo => self.set_info(args[2], args[3]).into(),
             Call::ClientSwitch => client::switch(args[2]).into(),
+            Call::ClientKill => client::kill(args),
+            Call::ClientPause => client::pause(args),
+            Call::ClientUnpause => Action::Unpause,
             Call::ClientMaintNotifications => {
                 Value::error("ERR CLIENT MAINT_NOTIFICATIONS is not supported").into()
             }
             Call::ConfigGet => config::get(&args[2..], node).into(),
-            Call::ConfigSet => config::set().into(),
+            Call::ConfigSet => config::set(&args[2..], node).into(),
             Call::ConfigRewrite => Value::error("ERR The server is running without a config file").into(),
-            Call::ConfigResetStat => Action::ResetStats,
+            Call::ConfigResetStat => {
+                node.record.reset();
+                Action::ResetStats
+            }
+            Call::SlowlogGet => slowlog::get(args, node).into(),
+            Call::SlowlogLen => node.record.slow().len().into(),
+            Call::SlowlogReset => slowlog::reset(node).into(),
+            Call::LatencyHistogram => node.record.histograms(&args[2..]).into(),
+            Call::LatencyLatest | Call::LatencyHistory => Value::Array(Vec::new()).into(),
+            Call::LatencyReset => Value::Int(0).into(),
+            Call::LatencyGraph => {
+                Value::error(format!("ERR No samples available for event '{}'", quoted(args[2]))).into()
+            }
+            Call::LatencyDoctor => Value::Verbatim(LATENCY_ADVICE.to_owned()).into(),
             Call::Command => command::all().into(),
             Call::CommandCount => command::count().into(),
             Call::CommandInfo => command::info(&args[2..]).into(),
@@ -243,74 +331,9 @@ impl Connection {
             Call::CommandList => command::list(&args[2..]).into(),
             Call::CommandGetKeys => command::get_keys(&args[2..]).into(),
             Call::Help(container) => command::help(container).into(),
+            Call::Store => unreachable!("it is not found here"),
         }
     }
-
-    /// `HELLO [version [AUTH user password] [SETNAME name]]`: all of it takes effect, or nothing.
-    fn hello(&mut self, args: &[&[u8]]) -> Value {
-        let protocol = match args.get(1).map(|version| canonical_integer(version)) {
-            None => self.protocol,
-            Some(Some(2)) => Protocol::Resp2,
-            Some(Some(3)) => Protocol::Resp3,
-            Some(Some(_)) => return Value::error("NOPROTO unsupported protocol version"),
-            Some(None) => return Value::error("ERR Protocol version is not an integer or out of range"),
-        };
-        let mut options = args.get(2..).unwrap_or_default();
-        let (mut user, mut name) = (None, None);
-        while let [option, rest @ ..] = options {
-            options = match rest {
-                [given_user, _, rest @ ..] if option.eq_ignore_ascii_case(b"AUTH") => {
-                    user = Some(*given_user);
-                    rest
-                }
-                [given_name, rest @ ..] if option.eq_ignore_ascii_case(b"SETNAME") => {
-                    name = Some(*given_name);
-                    rest
-                }
-                _ => {
-                    return Value::error(format!("ERR Syntax error in HELLO option '{}'", quoted(option)));
-                }
-            };
-        }
-        if let Some(error) = name.and_then(|name| client::check_label("Client names", name).err()) {
-            return error;
-        }
-        if user.is_some_and(|user| user != b"default") {
-            return wrong_password();
-        }
-        if let Some(name) = name {
-            self.name = name.to_vec();
-        }
-        self.protocol = protocol;
-        Value::Map(vec![
-            (Value::text("server"), Value::text("redis")),
-            (Value::text("version"), Value::text(REDIS_VERSION)),
-            (Value::text("proto"), Value::Int(protocol.number())),
-            (Value::text("id"), Value::Int(self.id.cast_signed())),
-            (Value::text("mode"), Value::text("standalone")),
-            // Every node takes every command, so to a client each is one to write to.
-            (Value::text("role"), Value::text("master")),
-            (Value::text("modules"), Value::Array(Vec::new())),
-        ])
-    }
-}
-
-/// There are no users yet but the one whom Redis calls `default`, and he has no password: whatever he
-/// gives is right, in the form that names him.
-fn auth(args: &[&[u8]]) -> Value {
-    match args {
-        [_, _password] => Value::error(
-            "ERR AUTH <password> called without any password configured for the default user. \
-             Are you sure your configuration is correct?",
-        ),
-        [_, b"default", _password] => Value::ok(),
-        [_, _, _] => wrong_password(),
-        _ => syntax_error(),
-    }
-}
-
-fn wrong_password() -> Value {
-    Value::error("WRONGPASS invalid username-password pair or user is disabled.")
 }
 
 fn ping(args: &[&[u8]]) -> Value {
@@ -329,6 +352,10 @@ fn bgsave(args: &[&[u8]]) -> Action {
         _ => syntax_error().into(),
     }
 }
+
+const LATENCY_ADVICE: &str = "No events are kept here. LATENCY HISTOGRAM and INFO latencystats say how long commands \
+    took from being read to being answered, SLOWLOG GET which took long, INFO raft which nodes lag, and the log names \
+    every write to disk that was slow.\n";
 
 /// There is one database.
 fn select(number: &[u8]) -> Value {

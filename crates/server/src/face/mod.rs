@@ -13,6 +13,9 @@
 //! | EXEC of data commands | `Exec` | gives it to the store, sends [`Connection::exec_value`] of the answer |
 //! | INFO | `Info` | renders it with the figures of this moment, [`info`] |
 //! | CLIENT LIST | `ClientList` | lists the connections that it has |
+//! | CLIENT KILL | `Kill` | closes those connections |
+//! | CLIENT PAUSE, UNPAUSE | `Pause`, `Unpause` | lets commands wait, or no more |
+//! | WAIT | `Wait` | takes nothing more, and answers when it knows, or it is time |
 //! | CONFIG RESETSTAT | `ResetStats` | sets its counters to zero, answers OK |
 //! | QUIT | `Close` | sends it, behind the replies still owed, and closes |
 //! | an HTTP request | `Drop` | closes: a web page must not be able to speak to the server |
@@ -23,19 +26,29 @@
 //! A command that is not served is refused, never accepted and ignored: `CLIENT REPLY OFF` or `CLIENT
 //! TRACKING ON` answered by OK would leave a client waiting, or reading stale data from its own cache.
 
+mod auth;
 mod client;
 mod command;
 mod config;
 mod connection;
 mod data;
-mod glob;
+mod histogram;
 pub mod info;
+#[cfg(test)]
+mod page;
+mod record;
+mod settings;
+mod slowlog;
 mod table;
 mod transaction;
 
-pub use client::ClientFilter;
+pub use client::{ClientFilter, KillFilter, PauseMode};
 pub use connection::{Action, Connection};
 pub use info::{Metrics, NodeInfo, Sections};
+pub use record::Record;
+pub use settings::{BadPassword, MAX_PASSWORD_BYTES, Password, Settings};
+pub use slowlog::Slow;
+pub use table::CommandNumber;
 
 use crate::resp::Value;
 

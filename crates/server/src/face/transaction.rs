@@ -8,9 +8,13 @@
 //! entry of the log. Commands about the connection itself, such as PING or CLIENT SETNAME, are carried out here
 //! when that has been done, and their answers are put between the others. Until then, and until WATCH is answered,
 //! the connection takes nothing more: what is behind may depend on it.
+//!
+//! `ONCE <session> <number> EXEC` ends a transaction too, as a request of a session. When it comes again, on whatever
+//! connection, the session's record answers, before anybody looks at what was watched. A record holds what the store has
+//! answered: so there must be nothing else in such a transaction.
 
 use bowline_kv::command::{
-    self, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_TRANSACTION_COMMANDS, Unchanged,
+    self, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_TRANSACTION_COMMANDS, SessionCommand, Unchanged,
 };
 use bowline_kv::{Command, Reply};
 
@@ -113,11 +117,8 @@ impl Transaction {
         Value::ok()
     }
 
-    /// An EXEC with a wrong number of arguments ends the transaction, and says why.
-    pub(super) fn refuse_exec(&mut self, error: Value) -> Value {
-        if !self.is_open() {
-            return error;
-        }
+    /// An EXEC with a wrong number of arguments ends the transaction, as Redis says it also where there is none.
+    pub(super) fn refuse_exec(&mut self) -> Value {
         *self = Self::default();
         Value::error(
             "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
@@ -186,32 +187,46 @@ impl Transaction {
     }
 
     pub(super) fn exec(&mut self) -> Action {
-        let Some(queue) = self.queue.take() else {
-            return Value::error("ERR EXEC without MULTI").into();
+        let (queue, watched) = match self.close() {
+            Ok(closed) => closed,
+            Err(error) => return error.into(),
         };
-        let Self { watched, is_blind, .. } = std::mem::take(self);
-        if queue.is_broken || is_blind {
-            return Value::error("EXECABORT Transaction discarded because of previous errors.").into();
-        }
         if queue.commands.is_empty() && watched.is_empty() {
             return Value::Array(Vec::new()).into();
         }
-        let data = queue.commands.iter().filter_map(|queued| match queued {
-            Queued::Data(bytes) => Some(Command::decode(bytes).expect("it was encoded here")),
-            Queued::Own(_) | Queued::Failed(_) => None,
-        });
-        let conditions = watched.iter().map(|Watched { key, existed, since }| Unchanged {
-            key,
-            existed: *existed,
-            since: *since,
-        });
-        let command = Command::Exec { conditions: conditions.collect(), commands: data.collect() };
-        let bytes = encoded(&command);
-        if queue.commands.iter().all(|queued| matches!(queued, Queued::Data(_))) {
+        let bytes = encoded(&command_of(&queue, &watched));
+        if queue.is_for_the_store() {
             return Action::Exec(bytes);
         }
         self.awaited = Some(Awaited::Exec(queue.commands));
         Action::Await(bytes)
+    }
+
+    /// EXEC as a request of a session, whose record answers it when it comes again. So all that it does must be in
+    /// the record.
+    pub(super) fn exec_once(&mut self, session: u64, number: u64) -> Action {
+        let (queue, watched) = match self.close() {
+            Ok(closed) => closed,
+            Err(error) => return error.into(),
+        };
+        if !queue.is_for_the_store() {
+            return Value::error(
+                "EXECABORT Transaction discarded because of: within ONCE there are only well-formed commands about keys",
+            )
+            .into();
+        }
+        let command = Box::new(command_of(&queue, &watched));
+        Action::Exec(encoded(&Command::Session(SessionCommand::Run { session, number, command })))
+    }
+
+    /// Ends the transaction: what is to be executed, unless nothing is.
+    fn close(&mut self) -> Result<(Queue, Vec<Watched>), Value> {
+        let queue = self.queue.take().ok_or(Value::error("ERR EXEC without MULTI"))?;
+        let Self { watched, is_blind, .. } = std::mem::take(self);
+        if queue.is_broken || is_blind {
+            return Err(Value::error("EXECABORT Transaction discarded because of previous errors."));
+        }
+        Ok((queue, watched))
     }
 
     /// The store has answered what was awaited. Hands back the parts of EXEC's answer, or the whole of what
@@ -250,6 +265,11 @@ impl Transaction {
 }
 
 impl Queue {
+    /// Whether the store executes all of it.
+    fn is_for_the_store(&self) -> bool {
+        self.commands.iter().all(|queued| matches!(queued, Queued::Data(_)))
+    }
+
     fn push(&mut self, queued: Queued) -> Value {
         if self.commands.len() == MAX_TRANSACTION_COMMANDS {
             self.is_broken = true;
@@ -262,6 +282,20 @@ impl Queue {
     }
 }
 
+/// The queued commands for the store as one, on condition that nothing that is watched has changed.
+fn command_of<'a>(queue: &'a Queue, watched: &'a [Watched]) -> Command<'a> {
+    let data = queue.commands.iter().filter_map(|queued| match queued {
+        Queued::Data(bytes) => Some(Command::decode(bytes).expect("it was encoded here")),
+        Queued::Own(_) | Queued::Failed(_) => None,
+    });
+    let conditions = watched.iter().map(|Watched { key, existed, since }| Unchanged {
+        key,
+        existed: *existed,
+        since: *since,
+    });
+    Command::Exec { conditions: conditions.collect(), commands: data.collect() }
+}
+
 /// EXEC's answer, if nothing but the store has a part in it.
 pub(super) fn exec_value(reply: Reply) -> Value {
     match reply {
@@ -271,7 +305,7 @@ pub(super) fn exec_value(reply: Reply) -> Value {
 }
 
 /// Whether Redis too refuses it before it is executed.
-fn is_refused_at_once(args: &[&[u8]]) -> bool {
+pub(super) fn is_refused_at_once(args: &[&[u8]]) -> bool {
     command::lookup(args[0]).is_none_or(|spec| !spec.takes(args.len()))
 }
 

@@ -31,12 +31,22 @@ pub const MAX_INLINE_BYTES: usize = 64 * 1024;
 /// As long as a length can be: a sign and the nineteen digits of 2^63.
 const MAX_LENGTH_DIGITS: usize = 20;
 
+/// The most arguments of a command of a client that has not said the password: Redis's own limit.
+const MAX_STRANGERS_ARGUMENTS: usize = 10;
+
+/// The longest argument of such a command, in bytes: Redis's own limit.
+const MAX_STRANGERS_BULK_BYTES: usize = 16 * 1024;
+
 /// What Redis takes by default. Above it a length is nonsense; below it and above our own limit it is a
 /// client that has to be told the limit.
 const REDIS_MAX_BULK_BYTES: usize = 512 * 1024 * 1024;
 
 /// An empty connection keeps no more memory than this in each of its buffers.
 const KEEP_BYTES: usize = 64 * 1024;
+
+/// An idle connection keeps no more arguments, and no more bytes of an inline command.
+const KEEP_SPANS: usize = 32;
+const KEEP_WORDS_BYTES: usize = 256;
 
 /// Why the bytes of a connection are not commands. There is no way to find the next one: answer with
 /// it and close.
@@ -57,6 +67,12 @@ pub enum ProtocolError {
     /// The command is longer than [`MAX_COMMAND_BYTES`].
     #[error("command is above the limit of {MAX_COMMAND_BYTES} bytes")]
     CommandTooLong,
+    /// More arguments than a client may send that has not said the password.
+    #[error("unauthenticated multibulk length")]
+    StrangersMultibulkLength,
+    /// A longer argument than a client may send that has not said the password.
+    #[error("unauthenticated bulk length")]
+    StrangersBulkLength,
     /// An argument that is no bulk string: a nested array, a number, or a client that lost count.
     #[error("expected '$', got '{}'", printable(*.0))]
     ExpectedBulk(u8),
@@ -130,6 +146,8 @@ pub struct Reader {
     /// The words of an inline command, unquoted: then `spans` point in here.
     words: Vec<u8>,
     is_inline: bool,
+    /// The client has not said the password: its commands are short.
+    is_strangers: bool,
     failed: Option<ProtocolError>,
 }
 
@@ -150,8 +168,15 @@ impl Reader {
             spans: Vec::new(),
             words: Vec::new(),
             is_inline: false,
+            is_strangers: false,
             failed: None,
         }
+    }
+
+    /// Says whether the next commands may be as long as any. Those of somebody who has not said the password have ten
+    /// arguments of 16 KiB at most, as in Redis.
+    pub fn trust(&mut self, is_trusted: bool) {
+        self.is_strangers = !is_trusted;
     }
 
     /// The buffer to append what the socket gives; nothing in it may be changed or taken away. Call it when
@@ -173,6 +198,32 @@ impl Reader {
             self.buf.shrink_to(KEEP_BYTES);
         }
         &mut self.buf
+    }
+
+    /// Takes the memory of `spare`, which must be empty, if it has none of its own: a connection that is idle needs none.
+    pub fn take_memory(&mut self, spare: &mut Vec<u8>) {
+        if self.buf.capacity() == 0 {
+            std::mem::swap(&mut self.buf, spare);
+        }
+    }
+
+    /// Gives its memory to `spare` if nothing has arrived but what was handed out, and what it needs for long commands
+    /// to the system.
+    pub fn give_back_memory(&mut self, spare: &mut Vec<u8>) {
+        if self.pending_bytes() > 0 || !matches!(self.state, State::Start) {
+            return;
+        }
+        self.buf.clear();
+        self.at = 0;
+        self.start = 0;
+        self.spans.clear();
+        self.spans.shrink_to(KEEP_SPANS);
+        self.words.clear();
+        self.words.shrink_to(KEEP_WORDS_BYTES);
+        let buf = std::mem::take(&mut self.buf);
+        if spare.capacity() == 0 && buf.capacity() <= KEEP_BYTES {
+            *spare = buf;
+        }
     }
 
     /// How many bytes have arrived that no returned command accounts for.
@@ -217,6 +268,9 @@ impl Reader {
                             let left = usize::try_from(count).unwrap_or(usize::MAX);
                             if left > MAX_ARGUMENTS {
                                 return Err(ProtocolError::MultibulkLength);
+                            }
+                            if self.is_strangers && left > MAX_STRANGERS_ARGUMENTS {
+                                return Err(ProtocolError::StrangersMultibulkLength);
                             }
                             self.is_inline = false;
                             self.state = State::Header { left };
@@ -294,6 +348,9 @@ impl Reader {
         let length = usize::try_from(announced).map_err(|_| ProtocolError::BulkLength)?;
         if length > REDIS_MAX_BULK_BYTES {
             return Err(ProtocolError::BulkLength);
+        }
+        if self.is_strangers && length > MAX_STRANGERS_BULK_BYTES {
+            return Err(ProtocolError::StrangersBulkLength);
         }
         if length > MAX_BULK_BYTES {
             return Err(ProtocolError::BulkTooLong { length });

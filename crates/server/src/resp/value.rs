@@ -26,6 +26,8 @@ pub enum Value {
     Array(Vec<Value>),
     /// In the order given; RESP2 clients see keys and values in turn.
     Map(Vec<(Value, Value)>),
+    /// In the order given: to RESP3 clients an array of two each; RESP2 clients see them in turn.
+    Pairs(Vec<(Value, Value)>),
     /// Without meaning in its order.
     Set(Vec<Value>),
 }
@@ -64,7 +66,7 @@ impl Value {
             Self::Simple(bytes) | Self::Error(bytes) | Self::Bulk(bytes) => bytes.len(),
             Self::Verbatim(text) => text.len(),
             Self::Array(items) | Self::Set(items) => sum(items),
-            Self::Map(pairs) => {
+            Self::Map(pairs) | Self::Pairs(pairs) => {
                 pairs.iter().map(|(key, value)| key.memory_bytes() + value.memory_bytes()).sum()
             }
         };
@@ -107,6 +109,16 @@ impl Value {
                     value.write(protocol, out);
                 }
             }
+            Self::Pairs(pairs) => {
+                header(b'*', if is_3 { pairs.len() } else { 2 * pairs.len() }, out);
+                for (key, value) in pairs {
+                    if is_3 {
+                        header(b'*', 2, out);
+                    }
+                    key.write(protocol, out);
+                    value.write(protocol, out);
+                }
+            }
         }
     }
 }
@@ -121,9 +133,17 @@ impl From<Reply> for Value {
             Reply::Simple(text) => Self::Simple(text),
             Reply::Bulk(bytes) => Self::Bulk(bytes),
             Reply::Array(replies) => Self::Array(replies.into_iter().map(Self::from).collect()),
+            Reply::Map(replies) => Self::Map(pairs(replies)),
+            Reply::Pairs(replies) => Self::Pairs(pairs(replies)),
             Reply::Error(text) => Self::Error(text),
         }
     }
+}
+
+/// Names and values that come in turn.
+fn pairs(replies: Vec<Reply>) -> Vec<(Value, Value)> {
+    let mut items = replies.into_iter().map(Value::from);
+    std::iter::from_fn(|| Some((items.next()?, items.next()?))).collect()
 }
 
 fn nil(protocol: Protocol, out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bowline_kv::{Command, Reply, Store};
-use bowline_server::face::{Action, Connection, Metrics, NodeInfo, info};
+use bowline_server::face::{Action, Connection, Metrics, NodeInfo, Record, Settings, info};
 use bowline_server::resp::{Reader, Value};
 
 /// The time at which everything happens: microseconds since 1970.
@@ -18,13 +18,15 @@ pub(crate) fn node() -> NodeInfo {
         pid: 4711,
         listen: "127.0.0.1:7380".parse().unwrap(),
         data_dir: "/data/2".into(),
-        max_clients: 10_000,
+        settings: Settings::new(None, 10_000, 20_000),
+        record: Record::default(),
     }
 }
 
 pub(crate) struct Client {
     reader: Reader,
     pub connection: Connection,
+    pub node: Rc<NodeInfo>,
     pub metrics: Metrics,
     pub is_open: bool,
     /// Where its commands for the store go. Without it they are answered by nil.
@@ -33,14 +35,21 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new() -> Self {
+        Self::of(Rc::new(node()))
+    }
+
+    /// A client of that node.
+    pub(crate) fn of(node: Rc<NodeInfo>) -> Self {
         Self {
             reader: Reader::new(),
             connection: Connection::new(
                 7,
                 "127.0.0.1:50000".parse().unwrap(),
                 "127.0.0.1:7380".parse().unwrap(),
+                &node,
                 NOW_US - 3_000_000,
             ),
+            node,
             metrics: Metrics::default(),
             is_open: true,
             store: None,
@@ -55,15 +64,18 @@ impl Client {
         store.execute(command, index)
     }
 
-    fn value_of(connection: &Connection, metrics: &Metrics, action: Action) -> Value {
+    fn value_of(connection: &Connection, node: &NodeInfo, metrics: &Metrics, action: Action) -> Value {
         match action {
             Action::Reply(value) => value,
-            Action::Info(sections) => Value::Verbatim(info::render(sections, &node(), metrics, NOW_US)),
+            Action::Info(sections) => Value::Verbatim(info::render(sections, node, metrics, NOW_US)),
             Action::ClientList(filter) => {
                 let line = connection.describe(NOW_US);
                 Value::Verbatim(if filter.keeps(connection) { line } else { String::new() })
             }
-            Action::Save | Action::LastSave => Value::simple("by the caller"),
+            Action::Save | Action::LastSave | Action::Role => Value::simple("by the caller"),
+            Action::Kill(_) | Action::Pause(..) | Action::Unpause | Action::Wait(..) => {
+                Value::simple("by the caller")
+            }
             Action::ResetStats => Value::ok(),
             other => panic!("no answer by itself: {other:?}"),
         }
@@ -75,9 +87,10 @@ impl Client {
         self.reader.buffer().extend_from_slice(bytes);
         let store = self.store.clone();
         while self.is_open {
+            self.reader.trust(self.connection.is_trusted(&self.node));
             let value = match self.reader.next() {
                 Ok(None) => break,
-                Ok(Some(frame)) => match self.connection.handle(&frame.args(), &node(), NOW_US) {
+                Ok(Some(frame)) => match self.connection.handle(&frame.args(), &self.node, NOW_US) {
                     Action::Data => Some(match Command::parse(&frame.args()) {
                         Ok(command) => Self::execute(store.as_deref(), &command).into(),
                         Err(error) if self.store.is_some() => error.into(),
@@ -89,10 +102,11 @@ impl Client {
                     }
                     Action::Await(bytes) => {
                         let reply = Self::execute(store.as_deref(), &Command::decode(&bytes).unwrap());
-                        let metrics = &self.metrics;
-                        let value_of =
-                            |connection: &Connection, action| Self::value_of(connection, metrics, action);
-                        Some(self.connection.answered(reply, &node(), NOW_US, value_of))
+                        let (node, metrics) = (&self.node, &self.metrics);
+                        let value_of = |connection: &Connection, action| {
+                            Self::value_of(connection, node, metrics, action)
+                        };
+                        Some(self.connection.answered(reply, node, NOW_US, value_of))
                     }
                     Action::Digest => Some(Value::simple("by the caller")),
                     Action::Close(value) => {
@@ -103,7 +117,7 @@ impl Client {
                         self.is_open = false;
                         None
                     }
-                    action => Some(Self::value_of(&self.connection, &self.metrics, action)),
+                    action => Some(Self::value_of(&self.connection, &self.node, &self.metrics, action)),
                 },
                 Err(error) => {
                     self.is_open = false;

@@ -60,10 +60,7 @@ impl SnapshotId {
     ///
     /// If the system gives no random number.
     pub fn random() -> io::Result<Self> {
-        let mut random = [0; 16];
-        let filled = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-        assert_eq!(filled, random.len(), "up to 256 random bytes come at once");
-        Ok(Self(u128::from_le_bytes(random)))
+        Ok(Self(crate::random_id()?))
     }
 }
 

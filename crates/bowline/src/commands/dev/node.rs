@@ -1,5 +1,6 @@
 //! One node of a `dev` cluster: its process, and what became of it.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::directory::Directory;
 use super::log::{Log, last_lines};
+use crate::args::PasswordArgs;
 
 /// A server ends with this code when its disk failed to keep what it was given.
 const BROKEN_DISK: i32 = 3;
@@ -27,7 +29,7 @@ pub(super) struct Node {
     directory: PathBuf,
     program: PathBuf,
     /// All but where its data is, and whether this is the first boot.
-    arguments: Vec<String>,
+    arguments: Vec<OsString>,
     state: State,
 }
 
@@ -48,7 +50,7 @@ impl Node {
     /// Runs a script of the shell in the place of the server.
     pub(super) fn run_instead(&mut self, script: &str) {
         self.program = "/bin/sh".into();
-        self.arguments = ["-c", script, "sh"].map(str::to_owned).to_vec();
+        self.arguments = ["-c", script, "sh"].map(OsString::from).to_vec();
     }
 }
 
@@ -64,6 +66,7 @@ impl Node {
         directory: &Directory,
         ports: &[u16],
         level: LevelFilter,
+        password: &PasswordArgs,
     ) -> anyhow::Result<Vec<Self>> {
         let program = std::env::current_exe().context("the path of this program")?;
         let members: Vec<_> =
@@ -78,12 +81,18 @@ impl Node {
                 ("--die-with-parent", std::process::id().to_string()),
             ];
             let options = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+            let mut arguments: Vec<_> =
+                ["server".to_owned()].into_iter().chain(options).map(Into::into).collect();
+            // What stands in the environment they inherit.
+            if let Some(path) = &password.password_file {
+                arguments.extend(["--password-file".into(), path.clone().into_os_string()]);
+            }
             Self {
                 id,
                 port: *port,
                 directory: directory.of_node(id),
                 program: program.clone(),
-                arguments: ["server".to_owned()].into_iter().chain(options).collect(),
+                arguments,
                 state: State::Down { restart_at: None },
             }
         };

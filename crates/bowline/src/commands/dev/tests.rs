@@ -1,6 +1,7 @@
 //! What `dev` does with nodes that end by themselves, shown with scripts in the place of servers.
 
 use super::*;
+use crate::args::PasswordArgs;
 
 /// What `dev` ends with when its only node does `script` at its start.
 fn outcome(script: &str) -> String {
@@ -12,11 +13,17 @@ fn outcome(script: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let outcome = runtime.block_on(async {
         // Nobody listens at port 1.
-        let mut nodes =
-            Node::plan(&directory, &[1], tracing_subscriber::filter::LevelFilter::INFO).expect("a plan");
+        let mut nodes = Node::plan(
+            &directory,
+            &[1],
+            tracing_subscriber::filter::LevelFilter::INFO,
+            &PasswordArgs { password_file: None },
+        )
+        .expect("a plan");
         nodes[0].run_instead(script);
         let signals = Signals::listen().expect("signals");
-        let cluster = Cluster { nodes, signals, directory, may_restart: true, start_deadline: None };
+        let cluster =
+            Cluster { nodes, signals, directory, password: None, may_restart: true, start_deadline: None };
         tokio::time::timeout(Duration::from_secs(60), cluster.run()).await.expect("it ends in time")
     });
     format!("{:#}", outcome.expect_err("there is no cluster"))

@@ -26,13 +26,20 @@ const WATCHED: [Unchanged<'static>; 2] =
 /// The bytes are in files. A change here breaks every log that was ever written.
 #[test]
 fn the_encoding_stays_as_it_is() {
-    let cases: [(Command<'_>, &[u8]); 3] = [
+    let in_session = |command| {
+        Command::Session(SessionCommand::Run { session: 7, number: 300, command: Box::new(command) })
+    };
+    let cases: [(Command<'_>, &[u8]); 4] = [
         (Command::Watch { keys: Keys::Many(vec![b"a", b"b"]) }, b"\x13\x02\x01a\x01b"),
         (
             exec(&WATCHED, &["get k", "dbsize"]),
             b"\x14\x02\x01w\x01\x05\x01x\x00\xac\x02\x02\x03\x01\x01k\x01\x0c",
         ),
         (exec(&[], &[]), b"\x14\0\0"),
+        (
+            in_session(exec(&WATCHED[..1], &["incr k"])),
+            b"\x42\x07\xac\x02\x14\x01\x01w\x01\x05\x01\x0b\x08\x01k\x01\0\0\0\0\0\0\0",
+        ),
     ];
     for (command, bytes) in cases {
         assert_eq!(encoded(&command), bytes);
@@ -51,7 +58,9 @@ fn hostile_bytes_are_refused() {
     assert_eq!(decode(b"\x14\0\x01\x04\x13\x01\x01a"), DecodeError::UnknownOpcode(19), "WATCH in one");
     assert_eq!(decode(b"\x14\0\x01\x01\x40"), DecodeError::UnknownOpcode(64), "a session's command in one");
     assert_eq!(decode(b"\x14\0\x01\x05\x42\x01\x01\x01k"), DecodeError::UnknownOpcode(66));
-    assert_eq!(decode(b"\x42\x01\x01\x14\0\0"), DecodeError::UnknownOpcode(20), "a transaction in a session");
+    let nested = decode(b"\x42\x01\x01\x14\0\x01\x03\x14\0\0");
+    assert_eq!(nested, DecodeError::UnknownOpcode(20), "a transaction in one in a session");
+    assert_eq!(decode(b"\x42\x01\x01\x42\x01\x01\x0c"), DecodeError::UnknownOpcode(66), "a session in one");
     assert_eq!(decode(b"\x42\x01\x01\x13\x01\x01a"), DecodeError::UnknownOpcode(19), "WATCH in a session");
     assert_eq!(decode(b"\x14\0\x01\x02\x0cx"), DecodeError::TrailingBytes(1));
     assert_eq!(decode(b"\x14\0\x80\x80\x04"), DecodeError::Truncated);
@@ -67,4 +76,11 @@ fn a_transaction_is_what_its_commands_are() {
     assert_eq!(Slots::of(&exec(&[], &["get {a}1", "set {a}2 v"])), Slots::One(15495));
     assert_eq!(Slots::of(&exec(&[], &["set foo 1", "get bar"])), Slots::Many([5061, 12182].into()));
     assert_eq!(Slots::of(&exec(&[], &["set foo 1", "flushall"])), Slots::All);
+    // In a session it is the same.
+    let run =
+        |command| Command::Session(SessionCommand::Run { session: 7, number: 1, command: Box::new(command) });
+    assert!(!run(reads.clone()).is_write() && run(exec(&[], &["incr k"])).is_write());
+    assert_eq!(run(reads).keys().collect::<Vec<_>>(), [b"w", b"x", b"k", b"l", b"m"]);
+    assert_eq!(Slots::of(&run(exec(&[], &["set foo 1", "get bar"]))), Slots::Many([5061, 12182].into()));
+    assert_eq!(Slots::of(&run(exec(&[], &["set foo 1", "flushall"]))), Slots::All);
 }

@@ -18,7 +18,7 @@ pub(super) fn with_items(put: impl FnOnce(&mut Vec<u8>), end: [u8; 2]) -> Result
 }
 
 /// Takes the blocks, and says what is wrong.
-fn error_of(blocks: &[&[u8]]) -> ImageError {
+pub(super) fn error_of(blocks: &[&[u8]]) -> ImageError {
     let mut reader = ImageReader::new(1);
     for block in blocks {
         if let Err(error) = reader.push(block) {

@@ -1,0 +1,169 @@
+//! Commands about keys whose time ends, asked one by one, and what is checked of them.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bowline_kv::{Command, Reply, Served};
+use bowline_linearizability::redis::timed::{self, TimedRedis, Tolerance};
+use bowline_linearizability::{Verdict, check, redis};
+use bowline_sim::clock::Daytime;
+use bowline_sim::host::Host;
+use bowline_sim::kv_server::{ClerkReply, KvServer};
+use bytes::Bytes;
+
+use super::clerk::{encoded, nanoseconds};
+use super::verdict::MOST_STEPS;
+use super::{ClerkLinks, KvLab};
+
+/// How often the servers' states are compared.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A client that sends each command to whoever leads, and does not send it again when it hears nothing. All sendings
+/// are in a history.
+pub(crate) struct TimedClerk {
+    lab: KvLab,
+    number: u64,
+    links: ClerkLinks,
+    /// Whom it asks next, in its own order.
+    server: usize,
+}
+
+impl TimedClerk {
+    /// What the command was answered; none if nobody has answered.
+    pub(crate) async fn ask(&mut self, line: &str) -> Option<Reply> {
+        let lab = self.lab.clone();
+        let words: Vec<_> = line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
+        let command = timed::Command::parse(&words).expect("the model knows it");
+        let words: Vec<&[u8]> = words.iter().map(Bytes::as_ref).collect();
+        let args = encoded(&Command::parse(&words).expect("a valid command"));
+        lab.0.operations.set(lab.0.operations.get() + 1);
+        for _ in 0..lab.n() {
+            let now_ns = nanoseconds(lab.now());
+            let call = lab.0.timed.borrow_mut().invoked(self.number, command.clone(), now_ns);
+            let reply = self.links.call(self.server, args.clone()).await;
+            let served = reply.map(|reply| ClerkReply::decode(&reply).expect("a server's answer").served);
+            match served {
+                Some(Served::Done(reply)) => {
+                    let now_ns = nanoseconds(lab.now());
+                    lab.0.timed.borrow_mut().returned(call, translated(&reply), now_ns);
+                    return Some(reply);
+                }
+                Some(Served::NotLeader(_)) => lab.0.timed.borrow_mut().not_executed(call),
+                Some(Served::Lost) | None => {
+                    self.server = (self.server + 1) % lab.n();
+                    return None;
+                }
+            }
+            self.server = (self.server + 1) % lab.n();
+        }
+        lab.sleep(Duration::from_millis(20)).await;
+        None
+    }
+
+    /// The same, until it is answered.
+    pub(crate) async fn insist(&mut self, line: &str) -> Reply {
+        loop {
+            if let Some(reply) = self.ask(line).await {
+                return reply;
+            }
+        }
+    }
+}
+
+impl KvLab {
+    /// A new client with ends to these servers.
+    pub(crate) fn make_timed_clerk(&self, to: &[usize]) -> TimedClerk {
+        let (number, links) = self.make_links(to);
+        TimedClerk { lab: self.clone(), number, links, server: 0 }
+    }
+
+    /// From now on the server takes this for the time of day, in all its lives.
+    pub(crate) fn set_daytime(&self, i: usize, daytime: Daytime) {
+        self.note(|| format!("the script sets the clock of S{i}: {daytime:?}"));
+        let mut servers = self.0.servers.borrow_mut();
+        servers[i].daytime = Some(daytime);
+        if let Some(host) = &servers[i].host {
+            host.set_daytime(daytime);
+        }
+    }
+
+    /// The history of the commands about time is linearizable, with so much tolerance for the times of keys.
+    pub(crate) async fn check_timed(&self, tolerance: Tolerance) {
+        let history = timed::history(&self.0.timed.borrow(), tolerance);
+        let mut steps = 0;
+        let verdict = check::<TimedRedis>(&history, &mut || {
+            steps += 1;
+            steps <= MOST_STEPS
+        });
+        match verdict {
+            Verdict::Linearizable => {}
+            Verdict::Unknown => self.fail("the checker does not come to an end").await,
+            Verdict::NotLinearizable(violations) => {
+                let violation = &violations[0];
+                let unplaced = &history.calls()[violation.unplaced.0];
+                let key = String::from_utf8_lossy(violation.key.as_deref().unwrap_or_default());
+                self.fail(format!(
+                    "the history is not linearizable: no place, for key {key}, for {} of clerk {}, from {} ms on: {:?}",
+                    unplaced.operation,
+                    unplaced.client,
+                    unplaced.invoked_ns / 1_000_000,
+                    unplaced.outcome,
+                ))
+                .await;
+            }
+        }
+    }
+
+    /// Until it is `done`: servers that have applied as much hold the same, so that a key is gone at the same index
+    /// everywhere.
+    pub(crate) async fn compare_states(self, done: Rc<Cell<bool>>) {
+        let mut states = BTreeMap::new();
+        let mut seen = vec![0; self.n()];
+        while !done.get() {
+            for (index, digest) in self.new_digests(&mut seen) {
+                let first = *states.entry(index).or_insert(digest);
+                self.ensure(first == digest, || format!("the servers' states differ at index {index}")).await;
+            }
+            self.sleep(LOOK).await;
+        }
+    }
+
+    /// Of each server that has applied more, or less, than was seen of it last: the index, and its state there. To tell a
+    /// state takes long.
+    fn new_digests(&self, seen: &mut [u64]) -> Vec<(u64, u64)> {
+        let servers = self.0.servers.borrow();
+        let hosts = servers.iter().zip(seen).filter_map(|(server, seen)| Some((server.host.as_ref()?, seen)));
+        let state = |(host, seen): (&Host<KvServer>, &mut u64)| {
+            host.look(|server| {
+                let index = server.replica().node().last_applied();
+                (std::mem::replace(seen, index) != index).then(|| (index, server.replica().digest()))
+            })
+        };
+        hosts.filter_map(state).collect()
+    }
+
+    /// How many keys each server holds that is up.
+    pub(crate) fn keys_held(&self) -> Vec<u64> {
+        self.statuses().into_iter().map(|status| status.keys).collect()
+    }
+
+    /// How many sessions each server knows that is up.
+    pub(crate) fn sessions_open(&self) -> Vec<u64> {
+        self.statuses().into_iter().map(|status| status.sessions).collect()
+    }
+}
+
+fn translated(reply: &Reply) -> redis::Reply {
+    match reply {
+        Reply::Ok => redis::Reply::Ok,
+        Reply::Nil => redis::Reply::Nil,
+        Reply::Int(number) => redis::Reply::Int(*number),
+        Reply::Simple(text) => redis::Reply::Simple(text.clone()),
+        Reply::Bulk(value) => redis::Reply::Value(value.clone()),
+        Reply::Array(replies) => redis::Reply::Array(replies.iter().map(translated).collect()),
+        Reply::Error(text) => redis::Reply::Error(text.clone()),
+        Reply::Map(_) | Reply::Pairs(_) => panic!("nothing here is answered by a map: {reply:?}"),
+    }
+}
