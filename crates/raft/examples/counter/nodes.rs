@@ -1,16 +1,6 @@
-//! A counter on three nodes: all that a driver of [`Peer`] has to do, with threads and over TCP.
-//!
-//! ```text
-//! cargo run -p bowline-raft --example counter
-//! ```
-//!
-//! A node is a thread that owns its peer and takes inputs from one channel; it waits for nothing else.
-//! Other threads read from sockets and fill that channel, or write to one socket each. A frame holds a
-//! request or a reply, and the number of its call. What is committed goes through an unbuffered channel
-//! to the service, which counts.
-//!
-//! The client sends an increment to whoever leads, and again if it is not counted in time. So an
-//! increment may stand in the log twice; it has a number, and the service counts it once.
+//! A node, and the client. A node is a thread that owns its peer and takes inputs from one channel; it waits for nothing
+//! else. Other threads read from sockets and fill that channel, or write to one socket each. A frame holds a request or
+//! a reply, and the number of its call. What is committed goes through an unbuffered channel to the service, which counts.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -240,10 +230,4 @@ pub(crate) fn run() -> io::Result<(usize, [u64; NODES])> {
     }
     nodes.iter().for_each(|node| _ = node.send(Input::Kill));
     Ok((killed.expect("whoever led at fifty"), counts))
-}
-
-fn main() -> io::Result<()> {
-    let (killed, counts) = run()?;
-    println!("node {killed} was killed; the nodes have counted to {counts:?}");
-    Ok(())
 }
