@@ -224,11 +224,9 @@ fn an_image_stays_as_it_was_while_commands_go_on() {
 }
 
 #[test]
-fn an_image_goes_to_another_thread() {
-    let image = after(&["set a 1"]);
-    let digest = image.digest();
-    let bytes = std::thread::spawn(move || image.encode()).join().unwrap();
-    assert_eq!(Image::decode(&bytes, 1).unwrap().digest(), digest);
+fn an_image_may_be_encoded_on_another_thread() {
+    fn sendable<T: Send + 'static>(_: &T) {}
+    sendable(&after(&["set a 1"]));
 }
 
 #[test]
