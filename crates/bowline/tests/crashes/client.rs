@@ -76,7 +76,7 @@ fn a_node_that_is_down_or_was_never_there_stops_a_call() {
 }
 
 #[test]
-fn an_increment_is_lost_or_counted_twice_when_the_node_of_its_client_is_killed() {
+fn no_increment_is_lost_or_counted_twice_when_the_node_of_its_client_is_killed() {
     const KILLS: usize = 6;
     let mut cluster = Cluster::start("client-killed", 3);
     let is_over = AtomicBool::new(false);
@@ -152,7 +152,7 @@ fn a_call_that_was_given_up_happens_behind_a_later_one() {
 }
 
 #[test]
-fn a_session_that_has_ended_ends_its_client_or_runs_a_call_twice() {
+fn a_session_that_has_ended_ends_its_client_and_runs_nothing_twice() {
     let mut cluster = Cluster::start("client-sessions", 3);
     let leader = cluster.leader();
     let frozen = cluster.others(leader)[0];

@@ -9,7 +9,7 @@ const CLIENTS: usize = 8;
 const KILLS: usize = 20;
 
 #[test]
-fn an_acknowledged_write_is_lost_or_an_append_happens_twice_when_leaders_are_killed() {
+fn no_acknowledged_write_is_lost_and_no_append_happens_twice_when_leaders_are_killed() {
     let mut cluster = Cluster::start("killed-leader", 3);
     let load = Load::new(&cluster, CLIENTS);
     let (journals, records) = thread::scope(|scope| {

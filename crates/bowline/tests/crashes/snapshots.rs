@@ -126,7 +126,7 @@ fn a_follower_that_was_down_past_the_compaction_has_the_leaders_state_again() {
 }
 
 #[test]
-fn an_acknowledged_write_is_lost_when_all_nodes_are_killed_during_a_snapshot() {
+fn no_acknowledged_write_is_lost_when_all_nodes_are_killed_during_a_snapshot() {
     let mut cluster = Cluster::start("snapshot-kills", 3);
     fill(&cluster);
     let load = Load::new(&cluster, CLIENTS);
