@@ -6,12 +6,22 @@ use rand::rngs::StdRng;
 
 /// How a history is made.
 pub(crate) struct Shape<M: Model> {
-    /// An operation.
-    pub(crate) operation: fn(&mut StdRng) -> M::Operation,
-    /// An answer, right or wrong.
-    pub(crate) reply: fn(&mut StdRng) -> M::Reply,
-    /// How many calls at most.
-    pub(crate) calls: usize,
+    operation: Draw<M::Operation>,
+    reply: Draw<M::Reply>,
+    calls: usize,
+}
+
+type Draw<T> = Box<dyn Fn(&mut StdRng) -> T>;
+
+impl<M: Model> Shape<M> {
+    /// Draws operations and answers, right or wrong ones, for so many calls at most.
+    pub(crate) fn new(
+        operation: impl Fn(&mut StdRng) -> M::Operation + 'static,
+        reply: impl Fn(&mut StdRng) -> M::Reply + 'static,
+        calls: usize,
+    ) -> Self {
+        Self { operation: Box::new(operation), reply: Box::new(reply), calls }
+    }
 }
 
 /// The calls of a few clients, each done at some moment between its invocation and its answer, with times so
