@@ -8,98 +8,104 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::E;
-use crate::kv::{Generic, KvLab, generic, generic_speed};
-use crate::scenario::{Body, KvBody, KvLine, Part, Scenario, Script};
+use crate::kv::{Generic, KvLab, generic_speed};
+use crate::scenario::{KvBody, KvLine, KvScript, Part, Scenario};
 
 /// The scenarios of part A, in the order of the seeds.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario(
         "TestBasic3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { clients: 1, ..PLAIN })),
-        &[line("Test: one client (3A)", 15.5, 4576, 903)],
+        KvScript::Generic(Generic::of(1)),
+        &[KvLine::new("Test: one client (3A)", 15.5, 4576, 903)],
     ),
     scenario(
         "TestSpeed3A",
         3,
-        |lab| Box::pin(generic_speed(lab)),
-        &[line("Test: ops complete fast enough (3A)", 15.7, 3022, 0)],
+        KvScript::Own(|lab| Box::pin(generic_speed(lab))),
+        &[KvLine::new("Test: ops complete fast enough (3A)", 15.7, 3022, 0)],
     ),
     scenario(
         "TestConcurrent3A",
         5,
-        |lab| Box::pin(generic(lab, PLAIN)),
-        &[line("Test: many clients (3A)", 15.9, 5884, 1160)],
+        KvScript::Generic(Generic::of(5)),
+        &[KvLine::new("Test: many clients (3A)", 15.9, 5884, 1160)],
     ),
     scenario(
         "TestUnreliable3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { unreliable: true, ..PLAIN })),
-        &[line("Test: unreliable net, many clients (3A)", 19.2, 3083, 441)],
+        KvScript::Generic(Generic { unreliable: true, ..Generic::of(5) }),
+        &[KvLine::new("Test: unreliable net, many clients (3A)", 19.2, 3083, 441)],
     ),
     scenario(
         "TestUnreliableOneKey3A",
         3,
-        |lab| Box::pin(one_key(lab)),
-        &[line("Test: concurrent append to same key, unreliable (3A)", 2.5, 218, 52)],
+        KvScript::Own(|lab| Box::pin(one_key(lab))),
+        &[KvLine::new("Test: concurrent append to same key, unreliable (3A)", 2.5, 218, 52)],
     ),
     scenario(
         "TestOnePartition3A",
         5,
-        |lab| Box::pin(one_partition(lab)),
+        KvScript::Own(|lab| Box::pin(one_partition(lab))),
         &[
-            line("Test: progress in majority (3A)", 1.7, 103, 2),
-            line("Test: no progress in minority (3A)", 1.0, 102, 3),
-            line("Test: completion after heal (3A)", 1.2, 70, 3),
+            KvLine::new("Test: progress in majority (3A)", 1.7, 103, 2),
+            KvLine::new("Test: no progress in minority (3A)", 1.0, 102, 3),
+            KvLine::new("Test: completion after heal (3A)", 1.2, 70, 3),
         ],
     ),
     scenario(
         "TestManyPartitionsOneClient3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { clients: 1, partitions: true, ..PLAIN })),
-        &[line("Test: partitions, one client (3A)", 23.8, 4501, 765)],
+        KvScript::Generic(Generic { partitions: true, ..Generic::of(1) }),
+        &[KvLine::new("Test: partitions, one client (3A)", 23.8, 4501, 765)],
     ),
     scenario(
         "TestManyPartitionsManyClients3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { partitions: true, ..PLAIN })),
-        &[line("Test: partitions, many clients (3A)", 23.5, 5692, 974)],
+        KvScript::Generic(Generic { partitions: true, ..Generic::of(5) }),
+        &[KvLine::new("Test: partitions, many clients (3A)", 23.5, 5692, 974)],
     ),
     scenario(
         "TestPersistOneClient3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { clients: 1, crash: true, ..PLAIN })),
-        &[line("Test: restarts, one client (3A)", 22.2, 4721, 908)],
+        KvScript::Generic(Generic { crash: true, ..Generic::of(1) }),
+        &[KvLine::new("Test: restarts, one client (3A)", 22.2, 4721, 908)],
     ),
     scenario(
         "TestPersistConcurrent3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { crash: true, ..PLAIN })),
-        &[line("Test: restarts, many clients (3A)", 22.5, 5490, 1033)],
+        KvScript::Generic(Generic { crash: true, ..Generic::of(5) }),
+        &[KvLine::new("Test: restarts, many clients (3A)", 22.5, 5490, 1033)],
     ),
     scenario(
         "TestPersistConcurrentUnreliable3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { unreliable: true, crash: true, ..PLAIN })),
-        &[line("Test: unreliable net, restarts, many clients (3A)", 26.5, 3532, 474)],
+        KvScript::Generic(Generic { unreliable: true, crash: true, ..Generic::of(5) }),
+        &[KvLine::new("Test: unreliable net, restarts, many clients (3A)", 26.5, 3532, 474)],
     ),
     scenario(
         "TestPersistPartition3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { crash: true, partitions: true, ..PLAIN })),
-        &[line("Test: restarts, partitions, many clients (3A)", 29.7, 6122, 1060)],
+        KvScript::Generic(Generic { crash: true, partitions: true, ..Generic::of(5) }),
+        &[KvLine::new("Test: restarts, partitions, many clients (3A)", 29.7, 6122, 1060)],
     ),
     scenario(
         "TestPersistPartitionUnreliable3A",
         5,
-        |lab| Box::pin(generic(lab, Generic { clients: 5, random_keys: false, ..ALL })),
-        &[line("Test: unreliable net, restarts, partitions, many clients (3A)", 32.9, 2967, 317)],
+        KvScript::Generic(Generic { unreliable: true, crash: true, partitions: true, ..Generic::of(5) }),
+        &[KvLine::new("Test: unreliable net, restarts, partitions, many clients (3A)", 32.9, 2967, 317)],
     ),
     scenario(
         "TestPersistPartitionUnreliableLinearizable3A",
         7,
-        |lab| Box::pin(generic(lab, ALL)),
-        &[line(
+        KvScript::Generic(Generic {
+            unreliable: true,
+            crash: true,
+            partitions: true,
+            random_keys: true,
+            ..Generic::of(15)
+        }),
+        &[KvLine::new(
             "Test: unreliable net, restarts, partitions, random keys, many clients (3A)",
             35.0,
             8249,
@@ -108,32 +114,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-const PLAIN: Generic =
-    Generic { clients: 5, unreliable: false, crash: false, partitions: false, random_keys: false };
-
-const ALL: Generic =
-    Generic { clients: 15, unreliable: true, crash: true, partitions: true, random_keys: true };
-
 const fn scenario(
     name: &'static str,
     servers: usize,
-    script: fn(KvLab) -> Script<()>,
+    script: KvScript,
     seed_003: &'static [KvLine],
 ) -> Scenario {
-    Scenario {
-        part: Part::KvA,
-        name,
-        title: seed_003[0].title,
-        peers: servers,
-        unreliable: false,
-        body: Body::Kv(KvBody { script, max_raft_state: None, seed_003 }),
-        seed_002: None,
-        seed_001: None,
-    }
-}
-
-pub(crate) const fn line(title: &'static str, seconds: f64, rpcs: u64, operations: u64) -> KvLine {
-    KvLine { title, seconds, rpcs, operations }
+    let body = KvBody { script, max_raft_state: None, seed_003 };
+    Scenario::of_kv(Part::KvA, name, seed_003[0].title, servers, body)
 }
 
 /// Five clients append to one key at the same time.

@@ -4,9 +4,8 @@
 //! longer have in their logs must come back by one.
 
 use crate::config::E;
-use crate::kv::{Generic, KvLab, generic, generic_speed};
-use crate::kv_a::line;
-use crate::scenario::{Body, KvBody, KvLine, Part, Scenario, Script};
+use crate::kv::{Generic, KvLab, generic_speed};
+use crate::scenario::{KvBody, KvLine, KvScript, Part, Scenario};
 
 /// The raft state that the seeds ask for, in bytes.
 const MAX_RAFT_STATE: usize = 1000;
@@ -22,60 +21,67 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario(
         "TestSnapshotRPC3B",
         3,
-        |lab| Box::pin(install_snapshot(lab)),
-        &[line("Test: InstallSnapshot RPC (3B)", 4.0, 289, 63)],
+        KvScript::Own(|lab| Box::pin(install_snapshot(lab))),
+        &[KvLine::new("Test: InstallSnapshot RPC (3B)", 4.0, 289, 63)],
     ),
     scenario(
         "TestSnapshotSize3B",
         3,
-        |lab| Box::pin(snapshot_size(lab)),
-        &[line("Test: snapshot size is reasonable (3B)", 2.6, 2418, 800)],
+        KvScript::Own(|lab| Box::pin(snapshot_size(lab))),
+        &[KvLine::new("Test: snapshot size is reasonable (3B)", 2.6, 2418, 800)],
     ),
     scenario(
         "TestSpeed3B",
         3,
-        |lab| Box::pin(generic_speed(lab)),
-        &[line("Test: ops complete fast enough (3B)", 3.2, 3025, 0)],
+        KvScript::Own(|lab| Box::pin(generic_speed(lab))),
+        &[KvLine::new("Test: ops complete fast enough (3B)", 3.2, 3025, 0)],
     ),
     scenario(
         "TestSnapshotRecover3B",
         5,
-        |lab| Box::pin(generic(lab, Generic { crash: true, ..of(1) })),
-        &[line("Test: restarts, snapshots, one client (3B)", 21.9, 29266, 5820)],
+        KvScript::Generic(Generic { crash: true, ..Generic::of(1) }),
+        &[KvLine::new("Test: restarts, snapshots, one client (3B)", 21.9, 29266, 5820)],
     ),
     scenario(
         "TestSnapshotRecoverManyClients3B",
         5,
-        |lab| Box::pin(generic(lab, Generic { crash: true, ..of(20) })),
-        &[line("Test: restarts, snapshots, many clients (3B)", 21.5, 33115, 6420)],
+        KvScript::Generic(Generic { crash: true, ..Generic::of(20) }),
+        &[KvLine::new("Test: restarts, snapshots, many clients (3B)", 21.5, 33115, 6420)],
     ),
     scenario(
         "TestSnapshotUnreliable3B",
         5,
-        |lab| Box::pin(generic(lab, Generic { unreliable: true, ..of(5) })),
-        &[line("Test: unreliable net, snapshots, many clients (3B)", 17.4, 3233, 482)],
+        KvScript::Generic(Generic { unreliable: true, ..Generic::of(5) }),
+        &[KvLine::new("Test: unreliable net, snapshots, many clients (3B)", 17.4, 3233, 482)],
     ),
     scenario(
         "TestSnapshotUnreliableRecover3B",
         5,
-        |lab| Box::pin(generic(lab, Generic { unreliable: true, crash: true, ..of(5) })),
-        &[line("Test: unreliable net, restarts, snapshots, many clients (3B)", 22.7, 3337, 471)],
+        KvScript::Generic(Generic { unreliable: true, crash: true, ..Generic::of(5) }),
+        &[KvLine::new("Test: unreliable net, restarts, snapshots, many clients (3B)", 22.7, 3337, 471)],
     ),
     scenario(
         "TestSnapshotUnreliableRecoverConcurrentPartition3B",
         5,
-        |lab| Box::pin(generic(lab, Generic { unreliable: true, crash: true, partitions: true, ..of(5) })),
-        &[line("Test: unreliable net, restarts, partitions, snapshots, many clients (3B)", 30.4, 2725, 274)],
+        KvScript::Generic(Generic { unreliable: true, crash: true, partitions: true, ..Generic::of(5) }),
+        &[KvLine::new(
+            "Test: unreliable net, restarts, partitions, snapshots, many clients (3B)",
+            30.4,
+            2725,
+            274,
+        )],
     ),
     scenario(
         "TestSnapshotUnreliableRecoverConcurrentPartitionLinearizable3B",
         7,
-        |lab| {
-            let all =
-                Generic { unreliable: true, crash: true, partitions: true, random_keys: true, ..of(15) };
-            Box::pin(generic(lab, all))
-        },
-        &[line(
+        KvScript::Generic(Generic {
+            unreliable: true,
+            crash: true,
+            partitions: true,
+            random_keys: true,
+            ..Generic::of(15)
+        }),
+        &[KvLine::new(
             "Test: unreliable net, restarts, partitions, snapshots, random keys, many clients (3B)",
             37.7,
             8378,
@@ -84,26 +90,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-const fn of(clients: usize) -> Generic {
-    Generic { clients, unreliable: false, crash: false, partitions: false, random_keys: false }
-}
-
 const fn scenario(
     name: &'static str,
     servers: usize,
-    script: fn(KvLab) -> Script<()>,
+    script: KvScript,
     seed_003: &'static [KvLine],
 ) -> Scenario {
-    Scenario {
-        part: Part::KvB,
-        name,
-        title: seed_003[0].title,
-        peers: servers,
-        unreliable: false,
-        body: Body::Kv(KvBody { script, max_raft_state: Some(MAX_RAFT_STATE), seed_003 }),
-        seed_002: None,
-        seed_001: None,
-    }
+    let body = KvBody { script, max_raft_state: Some(MAX_RAFT_STATE), seed_003 };
+    Scenario::of_kv(Part::KvB, name, seed_003[0].title, servers, body)
 }
 
 /// A server is cut off, and what it misses is dropped from the logs of the others.

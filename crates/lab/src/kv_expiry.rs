@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 
 use crate::config::E;
 use crate::kv::{KvLab, TimedClerk, partitioner};
-use crate::scenario::{Body, KvBody, Part, Scenario, Script};
+use crate::scenario::{KvBody, KvScript, Part, Scenario, Script};
 
 /// The scenarios about expiry.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -57,16 +57,8 @@ const fn scenario(
     servers: usize,
     script: fn(KvLab) -> Script<()>,
 ) -> Scenario {
-    Scenario {
-        part: Part::KvExpiry,
-        name,
-        title,
-        peers: servers,
-        unreliable: false,
-        body: Body::Kv(KvBody { script, max_raft_state: Some(1000), seed_003: &[] }),
-        seed_002: None,
-        seed_001: None,
-    }
+    let body = KvBody { script: KvScript::Own(script), max_raft_state: Some(1000), seed_003: &[] };
+    Scenario::of_kv(Part::KvExpiry, name, title, servers, body)
 }
 
 /// Where all servers can be heard: what their monotonic clocks go wrong meanwhile; and the pace at which an idle cluster

@@ -15,7 +15,7 @@ use bowline_kv::session::once::Limits;
 use bowline_linearizability::course::Operation;
 
 use crate::kv::{KvLab, LabClerk};
-use crate::scenario::{Body, KvBody, Part, Scenario, Script};
+use crate::scenario::{KvBody, KvScript, Part, Scenario, Script};
 
 /// The scenarios about sessions.
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -28,16 +28,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 const fn scenario(name: &'static str, title: &'static str, script: fn(KvLab) -> Script<()>) -> Scenario {
-    Scenario {
-        part: Part::KvSessions,
-        name,
-        title,
-        peers: 3,
-        unreliable: false,
-        body: Body::Kv(KvBody { script, max_raft_state: Some(1000), seed_003: &[] }),
-        seed_002: None,
-        seed_001: None,
-    }
+    let body = KvBody { script: KvScript::Own(script), max_raft_state: Some(1000), seed_003: &[] };
+    Scenario::of_kv(Part::KvSessions, name, title, 3, body)
 }
 
 /// An element that a clerk wanted to append to a key, and what it was told.

@@ -16,6 +16,7 @@
 //! | [`network`] | the simulated network's own tests |
 //! | [`config`], `checks`, `applier` | the harness: what a scenario may do and ask |
 //! | [`kv`] | the harness of the key/value service |
+//! | [`group`] | what both have: servers, their ends, the script's means |
 //! | `monitor` | how long it takes until there is a leader |
 //! | [`picture`] | the page that shows a run |
 //! | [`run`], [`batch`], [`report`] | one run, many runs, and what is printed |
@@ -25,6 +26,7 @@ mod applier;
 pub mod batch;
 mod checks;
 pub mod config;
+pub mod group;
 pub mod kv;
 pub mod kv_a;
 pub mod kv_b;

@@ -14,7 +14,7 @@ use bowline_sim::tracer::Tracer;
 
 use crate::config::{Edition, Lab, Setting};
 use crate::kv::{KvLab, KvSetting};
-use crate::scenario::{Body, Part, Scenario, Script};
+use crate::scenario::{Body, KvScript, Part, Scenario, Script};
 
 /// The seeds' limit for each test, from the making of its servers on.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -115,7 +115,7 @@ fn run_and_look(scenario: &Scenario, disk: DiskKind, seed: u64, traced: bool) ->
     }
 }
 
-fn run_kv(script: fn(KvLab) -> Script<()>, setting: KvSetting, traced: bool) -> (Outcome, Option<Trace>) {
+fn run_kv(script: KvScript, setting: KvSetting, traced: bool) -> (Outcome, Option<Trace>) {
     let made: Rc<OnceCell<(KvLab, Option<Tracer>)>> = Rc::default();
     let kept = made.clone();
     let lived = catch_unwind(AssertUnwindSafe(|| {
@@ -123,7 +123,7 @@ fn run_kv(script: fn(KvLab) -> Script<()>, setting: KvSetting, traced: bool) -> 
             let tracer = traced.then(|| Tracer::new(&sim, setting.servers));
             let lab = KvLab::new(&sim, setting, tracer.clone());
             let _ = kept.set((lab.clone(), tracer));
-            script(lab.clone()).await;
+            script.run(lab.clone()).await;
             lab.ensure(lab.now() <= LONGEST, || format!("it took more than {LONGEST:?}")).await;
             lab.check_end().await;
         })

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use bowline_sim::executor::Sim;
 
 use crate::config::{Edition, Lab};
-use crate::kv::KvLab;
+use crate::kv::{Generic, KvLab, generic};
 use crate::{kv_a, kv_b, kv_expiry, kv_sessions, network, raft_2016, raft_a, raft_b, raft_c, raft_d};
 
 /// A script that runs in the virtual world.
@@ -83,11 +83,37 @@ pub struct KvLine {
     pub operations: u64,
 }
 
+impl KvLine {
+    /// The line with this title.
+    pub(crate) const fn new(title: &'static str, seconds: f64, rpcs: u64, operations: u64) -> Self {
+        Self { title, seconds, rpcs, operations }
+    }
+}
+
+/// What happens to a group of key/value servers.
+#[derive(Clone, Copy, Debug)]
+pub enum KvScript {
+    /// What most tests of the seeds do.
+    Generic(Generic),
+    /// Something of its own.
+    Own(fn(KvLab) -> Script<()>),
+}
+
+impl KvScript {
+    /// Runs it.
+    pub async fn run(self, lab: KvLab) {
+        match self {
+            Self::Generic(test) => generic(lab, test).await,
+            Self::Own(script) => script(lab).await,
+        }
+    }
+}
+
 /// Something with a group of key/value servers.
 #[derive(Clone, Copy, Debug)]
 pub struct KvBody {
     /// The script.
-    pub script: fn(KvLab) -> Script<()>,
+    pub script: KvScript,
     /// Above how many bytes of raft state a server takes a snapshot; never without.
     pub max_raft_state: Option<usize>,
     /// The tests that it prints, one or several; none if the seeds have no such scenario.
@@ -127,6 +153,18 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// One with a group of key/value servers, whose network is reliable at the beginning.
+    pub(crate) const fn of_kv(
+        part: Part,
+        name: &'static str,
+        title: &'static str,
+        servers: usize,
+        body: KvBody,
+    ) -> Self {
+        let body = Body::Kv(body);
+        Self { part, name, title, peers: servers, unreliable: false, body, seed_002: None, seed_001: None }
+    }
+
     /// Whose rules hold.
     pub fn edition(&self) -> Edition {
         if self.part == Part::Raft2016 { Edition::Y2016 } else { Edition::Course }

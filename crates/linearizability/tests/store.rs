@@ -1,8 +1,9 @@
 //! The model beside Bowline's store. They were written apart, and must say the same.
 
-use bowline_kv::{Command as StoreCommand, Reply as StoreReply, Store};
+use bowline_kv::{Command as StoreCommand, Store};
 use bowline_linearizability::Model;
 use bowline_linearizability::redis::{Command, Redis, Reply};
+use bowline_testimony::translated;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -71,7 +72,7 @@ fn the_model_and_the_store_answer_the_same() {
             let reply = Redis::apply(&mut state, &ours);
             told.push(format!("{ours} -> {reply}"));
             errors += u32::from(matches!(reply, Reply::Error(_)));
-            assert_eq!(reply, translated(store.execute(&theirs, index)), "{told:#?}");
+            assert_eq!(reply, translated(&store.execute(&theirs, index)), "{told:#?}");
         }
     }
     assert!(errors > 100, "errors are compared too");
@@ -101,18 +102,5 @@ fn what_neither_takes() {
         let borrowed: Vec<&[u8]> = words.iter().map(Bytes::as_ref).collect();
         assert!(StoreCommand::parse(&borrowed).is_err(), "{line}");
         assert_eq!(Command::parse(&words), None, "{line}");
-    }
-}
-
-fn translated(reply: StoreReply) -> Reply {
-    match reply {
-        StoreReply::Ok => Reply::Ok,
-        StoreReply::Nil => Reply::Nil,
-        StoreReply::Int(number) => Reply::Int(number),
-        StoreReply::Simple(text) => Reply::Simple(text),
-        StoreReply::Bulk(value) => Reply::Value(value),
-        StoreReply::Array(replies) => Reply::Array(replies.into_iter().map(translated).collect()),
-        StoreReply::Error(text) => Reply::Error(text),
-        StoreReply::Map(_) | StoreReply::Pairs(_) => panic!("nothing here is answered by a map"),
     }
 }

@@ -1,9 +1,10 @@
 //! Keys whose time ends: what goes wrong, what only looks wrong, and the model beside Bowline's store.
 
-use bowline_kv::{Command as StoreCommand, Reply as StoreReply, Store};
+use bowline_kv::{Command as StoreCommand, Store};
 use bowline_linearizability::redis::Reply;
 use bowline_linearizability::redis::timed::{self, Command, Operation, State, TimedRedis, Tolerance};
 use bowline_linearizability::{CallId, History, Model, Verdict, check};
+use bowline_testimony::translated;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -271,7 +272,7 @@ fn the_model_and_the_store_answer_the_same() {
             let reply = TimedRedis::apply(&mut state, &ours);
             running.extend(end.map(|(lasts_ms, end)| (now_ms + lasts_ms, end)));
             told.push(format!("{now_ms}: {line} -> {reply}"));
-            assert_eq!(reply, translated(store.execute(&theirs, call)), "{told:#?}");
+            assert_eq!(reply, translated(&store.execute(&theirs, call)), "{told:#?}");
         }
     }
     assert!(ends > 500, "only {ends} times of x have ended");
@@ -288,17 +289,4 @@ fn timed_operation(line: &str, call: usize) -> (Operation, Option<(u64, Operatio
     let end = timed.calls().get(call + 1);
     let end = end.map(|end| (end.returned().expect("it ends").0 / MS, end.operation.clone()));
     (timed.calls()[call].operation.clone(), end)
-}
-
-fn translated(reply: StoreReply) -> Reply {
-    match reply {
-        StoreReply::Ok => Reply::Ok,
-        StoreReply::Nil => Reply::Nil,
-        StoreReply::Int(number) => Reply::Int(number),
-        StoreReply::Simple(text) => Reply::Simple(text),
-        StoreReply::Bulk(value) => Reply::Value(value),
-        StoreReply::Array(replies) => Reply::Array(replies.into_iter().map(translated).collect()),
-        StoreReply::Error(text) => Reply::Error(text),
-        StoreReply::Map(_) | StoreReply::Pairs(_) => panic!("nothing here is answered by a map"),
-    }
 }

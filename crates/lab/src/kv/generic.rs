@@ -11,18 +11,25 @@ use super::KvLab;
 use crate::config::E;
 
 /// What [`generic`] is made of.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Generic {
+#[derive(Clone, Copy, Debug)]
+pub struct Generic {
     /// How many clients.
-    pub(crate) clients: usize,
+    pub clients: usize,
     /// Whether the network loses and delays.
-    pub(crate) unreliable: bool,
+    pub unreliable: bool,
     /// Whether all servers crash and start again in each round.
-    pub(crate) crash: bool,
+    pub crash: bool,
     /// Whether the servers are parted at random meanwhile.
-    pub(crate) partitions: bool,
+    pub partitions: bool,
     /// Whether clients share keys.
-    pub(crate) random_keys: bool,
+    pub random_keys: bool,
+}
+
+impl Generic {
+    /// So many clients, each with a key of its own, and nothing that goes wrong.
+    pub(crate) const fn of(clients: usize) -> Self {
+        Self { clients, unreliable: false, crash: false, partitions: false, random_keys: false }
+    }
 }
 
 /// Three rounds of five seconds in which clients put, append and get while things go wrong; after each, every append
@@ -109,7 +116,7 @@ pub(crate) async fn partitioner(lab: KvLab, done: Rc<Cell<bool>>) {
 
 /// The raft state is not much larger than it should be, and without a limit there is no snapshot.
 pub(super) async fn check_sizes(lab: &KvLab) {
-    match lab.0.setting.max_raft_state {
+    match lab.0.max_raft_state {
         Some(most) => {
             let size = lab.log_size();
             lab.ensure(size <= 8 * most, || format!("a raft state of {size} bytes, and {most} are wanted"))

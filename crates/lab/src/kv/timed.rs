@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use bowline_kv::{Command, Reply, Served};
 use bowline_linearizability::redis::timed::{self, TimedRedis, Tolerance};
-use bowline_linearizability::{Verdict, check, redis};
 use bowline_sim::clock::Daytime;
-use bowline_sim::host::Host;
-use bowline_sim::kv_server::{ClerkReply, KvServer};
+use bowline_sim::kv_server::ClerkReply;
+use bowline_testimony::translated;
 use bytes::Bytes;
 
 use super::clerk::{encoded, nanoseconds};
-use super::verdict::MOST_STEPS;
+use super::verdict::unplaced;
 use super::{ClerkLinks, KvLab};
 
 /// How often the servers' states are compared.
@@ -82,38 +81,16 @@ impl KvLab {
     /// From now on the server takes this for the time of day, in all its lives.
     pub(crate) fn set_daytime(&self, i: usize, daytime: Daytime) {
         self.note(|| format!("the script sets the clock of S{i}: {daytime:?}"));
-        let mut servers = self.0.servers.borrow_mut();
-        servers[i].daytime = Some(daytime);
-        if let Some(host) = &servers[i].host {
+        self.0.daytimes.borrow_mut()[i] = Some(daytime);
+        if let Some(host) = self.host(i) {
             host.set_daytime(daytime);
         }
     }
 
     /// The history of the commands about time is linearizable, with so much tolerance for the times of keys.
     pub(crate) async fn check_timed(&self, tolerance: Tolerance) {
-        let history = timed::history(&self.0.timed.borrow(), tolerance);
-        let mut steps = 0;
-        let verdict = check::<TimedRedis>(&history, &mut || {
-            steps += 1;
-            steps <= MOST_STEPS
-        });
-        match verdict {
-            Verdict::Linearizable => {}
-            Verdict::Unknown => self.fail("the checker does not come to an end").await,
-            Verdict::NotLinearizable(violations) => {
-                let violation = &violations[0];
-                let unplaced = &history.calls()[violation.unplaced.0];
-                let key = String::from_utf8_lossy(violation.key.as_deref().unwrap_or_default());
-                self.fail(format!(
-                    "the history is not linearizable: no place, for key {key}, for {} of clerk {}, from {} ms on: {:?}",
-                    unplaced.operation,
-                    unplaced.client,
-                    unplaced.invoked_ns / 1_000_000,
-                    unplaced.outcome,
-                ))
-                .await;
-            }
-        }
+        let wrong = unplaced::<TimedRedis>(&timed::history(&self.0.timed.borrow(), tolerance));
+        self.ensure(wrong.is_none(), || wrong.unwrap_or_default()).await;
     }
 
     /// Until it is `done`: servers that have applied as much hold the same, so that a key is gone at the same index
@@ -133,15 +110,13 @@ impl KvLab {
     /// Of each server that has applied more, or less, than was seen of it last: the index, and its state there. To tell a
     /// state takes long.
     fn new_digests(&self, seen: &mut [u64]) -> Vec<(u64, u64)> {
-        let servers = self.0.servers.borrow();
-        let hosts = servers.iter().zip(seen).filter_map(|(server, seen)| Some((server.host.as_ref()?, seen)));
-        let state = |(host, seen): (&Host<KvServer>, &mut u64)| {
-            host.look(|server| {
+        let state = |(i, seen): (usize, &mut u64)| {
+            self.host(i)?.look(|server| {
                 let index = server.replica().node().last_applied();
                 (std::mem::replace(seen, index) != index).then(|| (index, server.replica().digest()))
             })
         };
-        hosts.filter_map(state).collect()
+        seen.iter_mut().enumerate().filter_map(state).collect()
     }
 
     /// How many keys each server holds that is up.
@@ -152,18 +127,5 @@ impl KvLab {
     /// How many sessions each server knows that is up.
     pub(crate) fn sessions_open(&self) -> Vec<u64> {
         self.statuses().into_iter().map(|status| status.sessions).collect()
-    }
-}
-
-fn translated(reply: &Reply) -> redis::Reply {
-    match reply {
-        Reply::Ok => redis::Reply::Ok,
-        Reply::Nil => redis::Reply::Nil,
-        Reply::Int(number) => redis::Reply::Int(*number),
-        Reply::Simple(text) => redis::Reply::Simple(text.clone()),
-        Reply::Bulk(value) => redis::Reply::Value(value.clone()),
-        Reply::Array(replies) => redis::Reply::Array(replies.iter().map(translated).collect()),
-        Reply::Error(text) => redis::Reply::Error(text.clone()),
-        Reply::Map(_) | Reply::Pairs(_) => panic!("nothing here is answered by a map: {reply:?}"),
     }
 }

@@ -3,6 +3,7 @@
 use bowline_kv::Reply;
 use bowline_kv::command::{Command, Keys, Unchanged};
 use bowline_linearizability::{CallId, redis};
+use bowline_testimony::translated;
 use bytes::Bytes;
 use rand::RngExt;
 
@@ -247,18 +248,5 @@ fn array(reply: &Reply) -> &[Reply] {
     match reply {
         Reply::Array(replies) => replies,
         other => panic!("not an array: {other:?}"),
-    }
-}
-
-fn translated(reply: &Reply) -> redis::Reply {
-    match reply {
-        Reply::Ok => redis::Reply::Ok,
-        Reply::Nil => redis::Reply::Nil,
-        Reply::Int(number) => redis::Reply::Int(*number),
-        Reply::Simple(text) => redis::Reply::Simple(text.clone()),
-        Reply::Bulk(value) => redis::Reply::Value(value.clone()),
-        Reply::Array(replies) => redis::Reply::Array(replies.iter().map(translated).collect()),
-        Reply::Error(text) => redis::Reply::Error(text.clone()),
-        Reply::Map(_) | Reply::Pairs(_) => panic!("nothing here is answered by a map: {reply:?}"),
     }
 }
