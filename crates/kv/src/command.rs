@@ -435,7 +435,19 @@ impl<'a> Command<'a> {
     }
 
     fn own_keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, '_> {
-        let (named, many, pairs): ([_; 2], &[&'a [u8]], &[Pair<'a>]) = match self {
+        let (named, many, pairs) = self.named_keys();
+        named.into_iter().flatten().chain(many.iter().copied()).chain(pairs.iter().map(|(key, _)| *key))
+    }
+
+    /// Its key, if it is of a kind that has one and no more, as most are.
+    pub(crate) fn only_key(&self) -> Option<&'a [u8]> {
+        let ([one, None], [], []) = self.named_keys() else { return None };
+        one
+    }
+
+    /// Its keys: one or two, or several, or those of pairs.
+    fn named_keys(&self) -> ([Option<&'a [u8]>; 2], &[&'a [u8]], &[Pair<'a>]) {
+        match self {
             Self::Get { key }
             | Self::Set { key, .. }
             | Self::SetNx { key, .. }
@@ -467,7 +479,6 @@ impl<'a> Command<'a> {
             | Self::Scan { .. }
             | Self::Session(_)
             | Self::Exec { .. } => ([None; 2], &[], &[]),
-        };
-        named.into_iter().flatten().chain(many.iter().copied()).chain(pairs.iter().map(|(key, _)| *key))
+        }
     }
 }

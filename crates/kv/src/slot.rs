@@ -30,6 +30,10 @@ pub enum Slots {
 impl Slots {
     /// The slots of `command`'s keys; all of them for a command about the whole store.
     pub fn of(command: &Command<'_>) -> Self {
+        // On the path of every write, on every replica.
+        if let Some(key) = command.only_key() {
+            return Self::One(slot_of(key));
+        }
         if command.is_about_all() {
             return Self::All;
         }

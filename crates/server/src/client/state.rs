@@ -38,7 +38,7 @@ const MAX_BRIEFS_BYTES: usize = 16 << 10;
 
 /// What an idle connection may keep of its tables: so many places, so many bytes.
 const KEEP_OWED: usize = 32;
-const KEEP_BRIEFS_BYTES: usize = 512;
+const KEEP_BRIEFS_BYTES: usize = 2048;
 
 pub(super) struct State {
     pub(super) connection: Connection,

@@ -32,24 +32,25 @@ struct Entry {
     /// When it was answered, in seconds since 1970.
     at_s: u64,
     took_us: u64,
-    brief: Box<[u8]>,
+    brief: Vec<u8>,
     peer: SocketAddr,
-    name: Box<[u8]>,
+    name: Vec<u8>,
 }
 
 impl SlowLog {
     pub(super) fn add(&mut self, slow: &Slow<'_>, max_len: usize) {
         let Slow { at_us, took_us, brief, peer, name } = *slow;
-        let entry = Entry {
-            id: self.next_id,
-            at_s: at_us / 1_000_000,
-            took_us,
-            brief: brief.into(),
-            peer,
-            name: name.into(),
-        };
+        // When the cluster is busy every command is slow: the memory of the entry that leaves serves the one that comes.
+        let leaving = if self.entries.len() >= max_len { self.entries.pop_back() } else { None };
+        let (mut kept, mut kept_name) =
+            leaving.map_or_else(Default::default, |entry| (entry.brief, entry.name));
+        kept.clear();
+        kept.extend_from_slice(brief);
+        kept_name.clear();
+        kept_name.extend_from_slice(name);
+        let at_s = at_us / 1_000_000;
+        self.entries.push_front(Entry { id: self.next_id, at_s, took_us, brief: kept, peer, name: kept_name });
         self.next_id += 1;
-        self.entries.push_front(entry);
         self.entries.truncate(max_len);
     }
 
@@ -70,7 +71,7 @@ impl SlowLog {
                 int(entry.took_us),
                 Value::Array(arguments(&entry.brief).map(Value::bulk).collect()),
                 Value::bulk(entry.peer.to_string()),
-                Value::bulk(entry.name.to_vec()),
+                Value::bulk(entry.name.clone()),
             ])
         };
         Value::Array(self.entries.iter().take(count).map(entry).collect())
@@ -117,6 +118,7 @@ pub(super) fn reset(node: &NodeInfo) -> Value {
 /// Appends to `out` what is kept of a command's arguments: at most [`MAX_BRIEF_BYTES`].
 pub(super) fn put_brief(args: &[&[u8]], out: &mut Vec<u8>) {
     let end = out.len() + MAX_BRIEF_BYTES;
+    out.reserve(MAX_BRIEF_BYTES);
     for (n, arg) in args.iter().enumerate() {
         let left = args.len() - n;
         // Behind this argument there must be room to say how many more there were.

@@ -329,6 +329,18 @@ impl Reader {
     /// is not all there.
     fn length(&mut self, bad: ProtocolError) -> Result<Option<i64>, ProtocolError> {
         let line = &self.buf[self.at + 1..];
+        // Nearly all of them have a digit or two.
+        let short = match *line {
+            [one @ b'0'..=b'9', b'\r', b'\n', ..] => Some((1, one - b'0')),
+            [ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..] => {
+                Some((2, 10 * (ten - b'0') + (one - b'0')))
+            }
+            _ => None,
+        };
+        if let Some((digits, number)) = short {
+            self.at += 1 + digits + 2;
+            return Ok(Some(number.into()));
+        }
         let window = &line[..line.len().min(MAX_LENGTH_DIGITS + 1)];
         let Some(digits) = window.iter().position(|&byte| byte == b'\r') else {
             return if window.len() > MAX_LENGTH_DIGITS { Err(bad) } else { Ok(None) };
