@@ -135,7 +135,7 @@ fn the_slow_log_keeps_the_last_ones_without_passwords() {
     {
         client.call(words);
         let (mut brief, args) = (Vec::new(), words.split(' ').map(str::as_bytes).collect::<Vec<_>>());
-        client.connection.put_brief(&args, &mut brief);
+        client.connection.put_brief(&args, None, &mut brief);
         client.connection.note_slow(&node, &brief, NOW_US, 12_345);
     }
     let entry = |id: u64, words: &[&str]| {

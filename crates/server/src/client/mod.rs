@@ -237,6 +237,7 @@ impl Client {
     fn take_command(&self, state: &mut State, moment: &mut Option<Moment>, shell: &Rc<Shell>) -> bool {
         let held = state.held.take();
         let (frame_args, held_args): (Args<'_>, Vec<&[u8]>);
+        let mut frame_bytes = None;
         let args: &[&[u8]] = if let Some(held) = &held {
             held_args = held.iter().map(Vec::as_slice).collect();
             &held_args
@@ -245,6 +246,7 @@ impl Client {
             match state.reader.next() {
                 Ok(Some(frame)) => {
                     frame_args = frame.args();
+                    frame_bytes = frame.bytes();
                     &frame_args
                 }
                 Ok(None) => return false,
@@ -265,7 +267,7 @@ impl Client {
         shell.stats.commands.set(shell.stats.commands.get() + 1);
         let action = state.connection.handle(args, &shell.info, moment.unix_us);
         let brief = if shell.info.settings.has_slow_log() {
-            state.briefs.keep(state.unanswered == 0, |out| state.connection.put_brief(args, out))
+            state.briefs.keep(state.unanswered == 0, |out| state.connection.put_brief(args, frame_bytes, out))
         } else {
             Brief::default()
         };

@@ -213,13 +213,15 @@ impl Connection {
         node.record.add_slow(&slow, node.settings.slow_log_len());
     }
 
-    /// Appends to `out` what the slow log keeps of the command that was [taken](Self::handle) last: no password.
-    pub fn put_brief(&self, args: &[&[u8]], out: &mut Vec<u8>) {
-        match self.secret_from {
-            Some(first) if first < args.len() => {
-                slowlog::put_brief(&[&args[..first], &[b"(redacted)"]].concat(), out);
+    /// Appends to `out` what the slow log keeps of the command that was [taken](Self::handle) last, and of the frame that
+    /// it came in if there was one: no password.
+    pub fn put_brief(&self, args: &[&[u8]], frame: Option<&[u8]>, out: &mut Vec<u8>) {
+        match (self.secret_from, frame) {
+            (Some(first), _) if first < args.len() => {
+                slowlog::put_args(&[&args[..first], &[b"(redacted)"]].concat(), out);
             }
-            _ => slowlog::put_brief(args, out),
+            (_, Some(frame)) => slowlog::put_frame(frame, out),
+            (_, None) => slowlog::put_args(args, out),
         }
     }
 

@@ -12,8 +12,8 @@ const MAX_ARGUMENTS: usize = 32;
 /// So much of one argument is, in bytes, as in Redis.
 const MAX_ARGUMENT_BYTES: usize = 128;
 
-/// What is kept of a command, in bytes: less than all that the two limits above allow, since every command that is
-/// under way may turn out to be slow.
+/// What is kept of a command's frame, in bytes: less than all that the two limits above allow, since every command that
+/// is under way may turn out to be slow.
 const MAX_BRIEF_BYTES: usize = 256;
 
 /// So many are shown unless it is said.
@@ -49,7 +49,14 @@ impl SlowLog {
         kept_name.clear();
         kept_name.extend_from_slice(name);
         let at_s = at_us / 1_000_000;
-        self.entries.push_front(Entry { id: self.next_id, at_s, took_us, brief: kept, peer, name: kept_name });
+        self.entries.push_front(Entry {
+            id: self.next_id,
+            at_s,
+            took_us,
+            brief: kept,
+            peer,
+            name: kept_name,
+        });
         self.next_id += 1;
         self.entries.truncate(max_len);
     }
@@ -69,7 +76,7 @@ impl SlowLog {
                 Value::Int(entry.id),
                 int(entry.at_s),
                 int(entry.took_us),
-                Value::Array(arguments(&entry.brief).map(Value::bulk).collect()),
+                Value::Array(arguments(&entry.brief).into_iter().map(Value::bulk).collect()),
                 Value::bulk(entry.peer.to_string()),
                 Value::bulk(entry.name.clone()),
             ])
@@ -115,53 +122,57 @@ pub(super) fn reset(node: &NodeInfo) -> Value {
     Value::ok()
 }
 
-/// Appends to `out` what is kept of a command's arguments: at most [`MAX_BRIEF_BYTES`].
-pub(super) fn put_brief(args: &[&[u8]], out: &mut Vec<u8>) {
+/// Appends to `out` what is kept of a command that came as this frame: it is on the path of every command, so it is the
+/// frame's beginning as it is.
+pub(super) fn put_frame(frame: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&frame[..frame.len().min(MAX_BRIEF_BYTES)]);
+}
+
+/// The same of arguments, as if they had come as a frame.
+pub(super) fn put_args(args: &[&[u8]], out: &mut Vec<u8>) {
     let end = out.len() + MAX_BRIEF_BYTES;
-    out.reserve(MAX_BRIEF_BYTES);
-    for (n, arg) in args.iter().enumerate() {
-        let left = args.len() - n;
-        // Behind this argument there must be room to say how many more there were.
-        let room = end.saturating_sub(out.len() + 2 * MORE_BYTES);
-        if left > 1 && (n + 1 == MAX_ARGUMENTS || room < MORE_BYTES) {
-            put_text(out, format_args!("... ({left} more arguments)"));
+    out.extend_from_slice(format!("*{}\r\n", args.len()).as_bytes());
+    for arg in args {
+        out.extend_from_slice(format!("${}\r\n", arg.len()).as_bytes());
+        out.extend_from_slice(&arg[..arg.len().min(MAX_BRIEF_BYTES)]);
+        out.extend_from_slice(b"\r\n");
+        if out.len() >= end {
+            out.truncate(end);
             return;
         }
-        let kept = arg.len().min(MAX_ARGUMENT_BYTES).min(room);
-        if kept == arg.len() {
-            out.push(u8::try_from(kept).expect("128 at most"));
-            out.extend_from_slice(arg);
-            continue;
-        }
-        let at = out.len();
-        out.push(0);
-        out.extend_from_slice(&arg[..kept]);
-        put_more(out, arg.len() - kept);
-        out[at] = u8::try_from(out.len() - at - 1).expect("128 and a few");
     }
 }
 
-/// `... (16777216 more arguments)` is as long, or nearly.
-const MORE_BYTES: usize = 32;
-
-fn put_more(out: &mut Vec<u8>, bytes: usize) {
-    out.extend_from_slice(format!("... ({bytes} more bytes)").as_bytes());
+/// The arguments as they are shown, of what was kept of them.
+fn arguments(mut brief: &[u8]) -> Vec<Vec<u8>> {
+    let mut shown = Vec::new();
+    // Nothing is kept of a command behind very many others.
+    let count = header(&mut brief, b'*').unwrap_or(0);
+    while shown.len() < count {
+        let left = count - shown.len();
+        let has_place = left == 1 || shown.len() + 1 < MAX_ARGUMENTS;
+        let Some(length) = has_place.then(|| header(&mut brief, b'$')).flatten() else {
+            shown.push(format!("... ({left} more arguments)").into_bytes());
+            break;
+        };
+        let kept = length.min(MAX_ARGUMENT_BYTES).min(brief.len());
+        let mut text = brief[..kept].to_vec();
+        if kept < length {
+            text.extend_from_slice(format!("... ({} more bytes)", length - kept).as_bytes());
+        }
+        shown.push(text);
+        brief = brief.get(length + 2..).unwrap_or_default();
+    }
+    shown
 }
 
-fn put_text(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let text = text.to_string();
-    out.push(u8::try_from(text.len()).expect("a short text"));
-    out.extend_from_slice(text.as_bytes());
-}
-
-/// The arguments as they are shown.
-fn arguments(mut brief: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    std::iter::from_fn(move || {
-        let (length, rest) = brief.split_first()?;
-        let (text, rest) = rest.split_at(usize::from(*length));
-        brief = rest;
-        Some(text.to_vec())
-    })
+/// The number on a line behind this byte, if the line is there.
+fn header(bytes: &mut &[u8], kind: u8) -> Option<usize> {
+    let line = bytes.strip_prefix(&[kind])?;
+    let end = line.windows(2).position(|end| end == b"\r\n")?;
+    let number = canonical_integer(&line[..end])?;
+    *bytes = &line[end + 2..];
+    usize::try_from(number).ok()
 }
 
 #[cfg(test)]
@@ -170,9 +181,16 @@ mod tests {
 
     fn shown(args: &[&[u8]]) -> Vec<String> {
         let mut out = b"before".to_vec();
-        put_brief(args, &mut out);
+        put_args(args, &mut out);
         assert!(out.len() <= 6 + MAX_BRIEF_BYTES, "{} bytes", out.len() - 6);
-        arguments(&out[6..]).map(|text| String::from_utf8(text).expect("text")).collect()
+        let mut frame = format!("*{}\r\n", args.len()).into_bytes();
+        for arg in args {
+            frame.extend([format!("${}\r\n", arg.len()).as_bytes(), arg, b"\r\n"].concat());
+        }
+        let mut whole = b"before".to_vec();
+        put_frame(&frame, &mut whole);
+        assert_eq!(out, whole);
+        arguments(&out[6..]).into_iter().map(|text| String::from_utf8(text).expect("text")).collect()
     }
 
     #[test]

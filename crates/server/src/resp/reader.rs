@@ -242,7 +242,7 @@ impl Reader {
         match self.scan() {
             Ok(true) => {
                 let bytes = if self.is_inline { &self.words } else { &self.buf[self.start..self.at] };
-                Ok(Some(Frame { bytes, spans: &self.spans }))
+                Ok(Some(Frame { bytes, spans: &self.spans, is_inline: self.is_inline }))
             }
             Ok(false) => Ok(None),
             Err(error) => {
@@ -416,9 +416,15 @@ pub(crate) fn canonical_integer(text: &[u8]) -> Option<i64> {
 pub struct Frame<'a> {
     bytes: &'a [u8],
     spans: &'a [Span],
+    is_inline: bool,
 }
 
 impl<'a> Frame<'a> {
+    /// Its bytes as they came, unless it was a line of words.
+    pub fn bytes(&self) -> Option<&'a [u8]> {
+        (!self.is_inline).then_some(self.bytes)
+    }
+
     /// The arguments as slices. Up to eight of them cost no allocation.
     pub fn args(&self) -> Args<'a> {
         if self.spans.len() > FEW {
