@@ -194,6 +194,35 @@ fn a_client_that_went_is_answered_nothing_and_holds_nobody_up() {
     assert_eq!(contact.unanswered(), 0);
 }
 
+/// They take as much memory as what has been sent.
+#[test]
+fn what_is_held_takes_room_too() {
+    let large = format!("SET b {}", "x".repeat(MAX_UNANSWERED_BYTES / 4));
+    let fill = |contact: &mut Contact, command: &str, count| {
+        submit(contact, A, 1, "GET a", at(0));
+        for _ in 0..count {
+            assert!(contact.has_room());
+            submit(contact, A, 2, command, at(0));
+        }
+        assert!(!contact.has_room());
+    };
+    for (command, count) in [(large.as_str(), 4), ("SET b 1", MAX_UNANSWERED - 1)] {
+        let mut contact = contact();
+        fill(&mut contact, command, count);
+        contact.forget(A);
+        assert!(contact.has_room(), "what was held is gone");
+        done(&mut contact, Path::Read, 1);
+        fill(&mut contact, command, count);
+        // Held no more, and still unanswered.
+        done(&mut contact, Path::Read, 2);
+        assert_eq!((contact.held, contact.held_bytes, contact.unanswered()), (0, 0, count));
+        for number in 1..=count as u64 {
+            done(&mut contact, Path::Log, number);
+        }
+        assert!(contact.has_room());
+    }
+}
+
 #[test]
 fn numbers_that_were_never_given_out_are_passed_over() {
     let mut contact = contact();
