@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::rank::RANK_BITS;
 use super::slot_table::Entry;
-use super::{Store, too_large};
+use super::Store;
 use crate::command::MAX_ARGUMENTS;
 use crate::glob::{Case, Glob};
 use crate::reply::{MAX_REPLY_BYTES, Reply};
@@ -28,6 +28,9 @@ pub(super) const PAGE_STEPS: u64 = 1 << 22;
 /// The most steps that one KEYS may take: about a second.
 pub(super) const MAX_STEPS: u64 = 1 << 29;
 
+/// The answer to a KEYS above any of its limits.
+const TOO_MANY_KEYS: Reply = Reply::error_text("ERR KEYS finds too many keys, or takes too long; use SCAN");
+
 /// What SCAN looks for.
 pub(super) struct Filter<'a> {
     pub(super) pattern: Option<&'a [u8]>,
@@ -35,28 +38,21 @@ pub(super) struct Filter<'a> {
 }
 
 impl Store {
-    /// Every key of the form of `pattern`, if it takes no more steps to find them: slot by slot, and in each by their
-    /// bytes.
+    /// Every key of the form of `pattern`, slot by slot, and in each by their bytes. An error exactly if they, their
+    /// bytes or the steps to find them are too many: the order of the table, another one on each replica, decides
+    /// only how soon that is seen.
     pub(super) fn keys_like(&self, pattern: &[u8], most_steps: u64) -> Reply {
         let glob = Glob::new(pattern, Case::Sensitive);
         let (mut found, mut bytes, mut steps) = (Vec::new(), 0, 0);
         for slot in self.slots.iter().filter(|slot| slot.len() > 0) {
             let first = found.len();
             for Entry { key, .. } in slot.iter().filter(|entry| entry.value.is_live(self.now_ms)) {
-                if steps > most_steps {
-                    return Reply::error_text("ERR pattern takes too long for so many keys; use SCAN");
-                }
                 if glob.matches_in(key, &mut steps) {
                     bytes += key.len();
                     found.push(Reply::Bulk(Bytes::copy_from_slice(key)));
                 }
-                if bytes > MAX_REPLY_BYTES {
-                    return too_large("reply", MAX_REPLY_BYTES);
-                }
-                if found.len() > MAX_ARGUMENTS {
-                    return Reply::error(format!(
-                        "ERR reply exceeds maximum of {MAX_ARGUMENTS} keys; use SCAN"
-                    ));
+                if steps > most_steps || bytes > MAX_REPLY_BYTES || found.len() > MAX_ARGUMENTS {
+                    return TOO_MANY_KEYS;
                 }
             }
             found[first..]
