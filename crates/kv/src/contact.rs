@@ -17,7 +17,8 @@
 //! - A connection has either logged commands unanswered or plain reads, never both. A read behind
 //!   an unanswered write goes through the log itself, where it sees that write and none behind it;
 //!   a write behind unanswered reads is held until they are answered. WATCH, which must see exactly the writes
-//!   in front of it, is held behind them and is a plain read.
+//!   in front of it, is held behind them and is a plain read; so is a read like HGETALL, a few bytes whose reply
+//!   may be millions, which no replica but the one that answers should have to make and to keep.
 //! - Plain reads are answered by one target alone, in their order: with each target they get new
 //!   numbers. A late answer from an earlier one would show an older state than the present one
 //!   may have shown to the reads in front of it.
@@ -128,7 +129,7 @@ struct Client {
 }
 
 impl Client {
-    /// A write does not overtake reads, and what cannot go through the log does not overtake what does.
+    /// A write does not overtake reads, and what may not go through the log does not overtake what does.
     fn may_go(&self, held: &Held) -> bool {
         (!held.is_write || self.reads == 0) && (!held.must_be_plain || self.commands == 0)
     }
@@ -139,7 +140,7 @@ struct Held {
     token: u64,
     command: Bytes,
     is_write: bool,
-    /// Whether it cannot go through the log.
+    /// Whether it may not go through the log.
     must_be_plain: bool,
     deadline: Duration,
 }

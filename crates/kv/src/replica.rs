@@ -40,6 +40,11 @@ use crate::slot::Slots;
 use crate::store::Store;
 use entries::{requests, stamp_ms};
 
+/// The answer to a command that was not executed since its node's records are too large.
+const CROWDED: Reply = Reply::error_text(
+    "CROWDED too many large replies of this node are on their way to its clients; the command was certainly not executed",
+);
+
 /// How many keys of a flushed store are freed in one pass.
 const GARBAGE_PER_PASS: usize = 1000;
 
@@ -274,7 +279,7 @@ impl Replica {
         for grant in ready.reads {
             self.serving.granted(grant);
         }
-        self.serve_reads();
+        let reads_left = self.serve_reads();
         let replies = self.outgoing.put();
         let garbage_left = self.store.collect_garbage(GARBAGE_PER_PASS);
         Output {
@@ -288,6 +293,7 @@ impl Replica {
             role: ready.role,
             alarms: ready.alarms,
             again: garbage_left
+                || reads_left
                 || self.outgoing.has_more()
                 || self.contact.has_unsent()
                 || self.node.has_more_to_apply()
@@ -403,7 +409,7 @@ impl Replica {
         }
         self.applied_stamp_ms = self.applied_stamp_ms.max(stamp_ms(&entry.payload));
         self.clocks.applied(self.applied_stamp_ms);
-        self.store.advance(self.applied_stamp_ms, entry.id.index);
+        self.store.begin_entry(self.applied_stamp_ms, entry.id.index, entry.payload.len());
         self.sessions.once.expire(self.applied_stamp_ms);
         for request in requests(&entry.payload) {
             if request.origin == Origin::NONE {
@@ -426,6 +432,10 @@ impl Replica {
                 Verdict::Done(reply) => {
                     self.duplicates += 1;
                     reply.clone()
+                }
+                Verdict::Crowded => {
+                    self.sessions.complete(request.origin, request.number, CROWDED, Slots::All);
+                    CROWDED
                 }
                 // Given up, or of an earlier life: nobody waits for it.
                 Verdict::Refused => continue,

@@ -223,6 +223,31 @@ fn what_is_held_takes_room_too() {
     }
 }
 
+/// Else each of them would be made, and recorded, on every replica.
+#[test]
+fn a_read_with_a_large_reply_waits_for_the_writes_in_front_of_it() {
+    for read in [
+        "KEYS *",
+        "SCAN 0",
+        "HGETALL h",
+        "HKEYS h",
+        "HVALS h",
+        "HRANDFIELD h -1048576",
+        "HSCAN h 0",
+        "ONCE 1 1 HGETALL h",
+    ] {
+        let mut contact = contact();
+        contact.retarget(target(1, 1));
+        submit(&mut contact, A, 1, "SET a 1", at(0));
+        submit(&mut contact, A, 2, "GET a", at(0));
+        submit(&mut contact, A, 3, read, at(0));
+        assert_eq!(sent(&mut contact), ["Log 1 a", "Log 2 a"], "{read}");
+        done(&mut contact, Path::Log, 1);
+        done(&mut contact, Path::Log, 2);
+        assert!(matches!(sent(&mut contact).as_slice(), [only] if only.starts_with("Read 1")), "{read}");
+    }
+}
+
 #[test]
 fn numbers_that_were_never_given_out_are_passed_over() {
     let mut contact = contact();

@@ -69,20 +69,21 @@ impl Replica {
         }
     }
 
-    /// Answers a command that does not write, from the state as it is, at `clock_ms`; see [`Store::read`].
+    /// Answers a command that does not write, from the state as it is, at `clock_ms`; see [`Store::read`]. What it
+    /// has cost is added to `steps`.
     ///
     /// [`Store::read`]: crate::Store::read
-    pub(super) fn look_up(&self, command: &Command<'_>, clock_ms: u64) -> Reply {
+    pub(super) fn look_up(&self, command: &Command<'_>, clock_ms: u64, steps: &mut u64) -> Reply {
         match command {
             Command::Session(SessionCommand::Run { session, number, command }) => {
                 match self.sessions.once.judge(*session, *number) {
-                    Judgement::Fresh => self.store.read(command, clock_ms),
+                    Judgement::Fresh => self.store.read_counted(command, clock_ms, steps),
                     Judgement::Done(reply) => reply.clone(),
                     Judgement::Stale(last) => stale(*session, *number, last),
                     Judgement::NoSession => no_session(*session),
                 }
             }
-            command => self.store.read(command, clock_ms),
+            command => self.store.read_counted(command, clock_ms, steps),
         }
     }
 }

@@ -24,7 +24,7 @@
 //! comes later finds no session and has no effect. And no session is made by using it.
 //!
 //! A session lives as long as it is used: until the log's time is [`Limits::idle_ms`] past the stamp of its last
-//! use, or until there are more than [`Limits::most`] and it is the one that was unused longest. Both are
+//! use, or until there are more than [`Limits::most`] (or they take more than 256 MiB), and it is the one that was unused longest. Both limits are
 //! part of the state and are changed by an entry, so that all replicas end a session at the same one. Plain
 //! reads leave no trace in the log and are no use.
 
@@ -34,6 +34,15 @@ use super::Record;
 use crate::digest::Digest;
 use crate::reply::Reply;
 use crate::slot::Slots;
+
+/// The most bytes that the sessions take with their records: 256 MiB. Of more, those that were unused longest end. A
+/// constant of the format, as is what a session counts.
+const MAX_BYTES: usize = 256 << 20;
+
+/// What a session counts beside what its record holds: its places in the two maps.
+const SESSION_BYTES: usize = 128;
+
+const _: () = assert!(size_of::<Session>() + 3 * size_of::<u64>() <= SESSION_BYTES);
 
 /// How long sessions live, and how many there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +82,8 @@ pub(crate) struct OnceTable {
     last_id: u64,
     last_use: u64,
     limits: Limits,
+    /// How many of them hold a record.
+    records: usize,
     /// What the sessions take, in bytes.
     memory_bytes: usize,
 }
@@ -114,6 +125,7 @@ impl OnceTable {
     pub(crate) fn close(&mut self, id: u64) -> bool {
         let Some(session) = self.sessions.remove(&id) else { return false };
         self.by_use.remove(&session.last_use.number);
+        self.records -= usize::from(session.last.is_some());
         self.memory_bytes -= session.memory_bytes();
         true
     }
@@ -161,7 +173,8 @@ impl OnceTable {
     }
 
     /// Records that the request `number` of a session was done, how it was answered, and which slots it
-    /// touched. The record in front of it is forgotten.
+    /// touched. The record in front of it is forgotten. If the sessions take too many bytes then, those end that were
+    /// unused longest: none that was [used](Self::touch) for this, for no record takes so many alone.
     ///
     /// # Panics
     ///
@@ -170,8 +183,10 @@ impl OnceTable {
         assert_eq!(self.judge(id, number), Judgement::Fresh, "session {id} completes {number}");
         let session = self.sessions.get_mut(&id).expect("it was judged a moment ago");
         self.memory_bytes -= session.memory_bytes();
+        self.records += usize::from(session.last.is_none());
         session.last = Some(Record { number, reply, slots });
         self.memory_bytes += session.memory_bytes();
+        self.make_room();
     }
 
     /// How many sessions there are.
@@ -181,7 +196,7 @@ impl OnceTable {
 
     /// How many of them hold a record.
     pub(crate) fn records(&self) -> usize {
-        self.sessions.values().filter(|session| session.last.is_some()).count()
+        self.records
     }
 
     /// About how many bytes they take.
@@ -246,7 +261,7 @@ impl OnceTable {
     }
 
     fn make_room(&mut self) {
-        while self.sessions.len() as u64 > self.limits.most {
+        while self.sessions.len() as u64 > self.limits.most || self.memory_bytes > MAX_BYTES {
             self.end_oldest();
         }
     }
@@ -259,9 +274,7 @@ impl OnceTable {
 
 impl Session {
     fn memory_bytes(&self) -> usize {
-        // Its place in the two maps.
-        let own = size_of::<Self>() + 3 * size_of::<u64>();
-        own + self.last.as_ref().map_or(0, |record| record.memory_bytes() - size_of::<Record>())
+        SESSION_BYTES + self.last.as_ref().map_or(0, Record::memory_bytes)
     }
 }
 

@@ -260,6 +260,6 @@ fn a_transaction_cannot_ask_for_a_reply_without_end() {
     for reply in [store.read(&exec, 0), store.execute(&exec, 2)] {
         let Reply::Array(replies) = reply else { panic!("{reply:?}") };
         assert!(matches!(&replies[1], Reply::Map(fields) if fields.len() == MAX_HASH_FIELDS));
-        assert_eq!(replies[2..], [error.clone(), count(MAX_HASH_FIELDS / 2)]);
+        assert_eq!(replies[2..], [error.clone(), error.clone()], "no read behind it");
     }
 }
