@@ -68,6 +68,27 @@ fn a_session_expires_when_it_was_unused_for_so_long() {
     assert_eq!((table.len(), table.earliest_expiry_ms()), (0, None));
 }
 
+/// Else a million of them would end on all nodes at once, in one entry.
+#[test]
+fn an_entry_takes_out_so_many_and_finds_none_that_is_over() {
+    let mut table = table(10_000, 1000);
+    let ids: Vec<_> = (0..2500).map(|_| table.open(5000)).collect();
+    let lives = table.open(5500);
+    done(&mut table, ids[2499], 1);
+    table.expire(6000);
+    assert_eq!((table.len(), table.earliest_expiry_ms()), (1501, Some(6000)));
+    for id in &ids {
+        assert_eq!(table.judge(*id, 1), Judgement::NoSession);
+    }
+    assert!(!table.close(ids[2499]));
+    assert_eq!(table.judge(lives, 1), Judgement::Fresh);
+    table.expire(6000);
+    assert_eq!(table.len(), 501);
+    // More time for those that are there does not bring back one that is not.
+    table.set_limits(Limits { most: 10_000, idle_ms: 5000 });
+    assert_eq!((table.len(), table.judge(ids[2499], 1)), (1, Judgement::NoSession));
+}
+
 #[test]
 fn of_too_many_the_one_that_was_unused_longest_goes() {
     let mut table = table(2, 1000);
