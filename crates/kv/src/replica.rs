@@ -17,6 +17,7 @@
 //! each replica, here, and the answer goes back the same way. A read's way: it waits at the leader
 //! for a confirmation that this is still the leader, and for the state to be as new as that.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -45,7 +46,7 @@ const CROWDED: Reply = Reply::error_text(
     "CROWDED too many large replies of this node are on their way to its clients; the command was certainly not executed",
 );
 
-/// How many keys of a flushed store are freed in one pass.
+/// How many keys and fields of those that were removed are freed in one pass.
 const GARBAGE_PER_PASS: usize = 1000;
 
 /// What a replica is made with.
@@ -163,14 +164,19 @@ impl Replica {
     /// A command of a client of this node. There will be one [`Answer`] with this token, unless
     /// the client is [forgotten](Self::forget) before.
     pub fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>) {
+        self.contact.submit(client, token, &self.drawn(command, client.0, token));
+    }
+
+    /// The command with what is left to chance in it drawn. None of this life of the node has the same `client` and
+    /// `number`.
+    fn drawn<'c, 'a>(&self, command: &'c Command<'a>, client: u64, number: u64) -> Cow<'c, Command<'a>> {
         if !command.has_draw() {
-            return self.contact.submit(client, token, command);
+            return Cow::Borrowed(command);
         }
-        // No command has this node's, its life's, the client's and the command's number but this one.
         let Origin { node, life } = self.origin;
         let mut drawn = command.clone();
-        drawn.draw(Digest::new(7).word(node).word(life).word(client.0).word(token).finish());
-        self.contact.submit(client, token, &drawn);
+        drawn.draw(Digest::new(7).word(node).word(life).word(client).word(number).finish());
+        Cow::Owned(drawn)
     }
 
     /// Whether clients should go on sending. Commands that come all the same are taken.

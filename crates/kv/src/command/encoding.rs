@@ -52,8 +52,8 @@ use super::encoding_keys::{
 use super::hash::{HSCAN, HSET};
 use super::{
     Command, Condition, ExpireCondition, HashCommand, Keys, MAX_AFTER_MS, MAX_ARGUMENTS, MAX_COMMAND_BYTES,
-    MAX_CONDITIONS, MAX_KEY_BYTES, MAX_TRANSACTION_COMMANDS, MAX_VALUE_BYTES, Moment, Pair, SessionCommand, SetExpiry,
-    Unchanged, session,
+    MAX_CONDITIONS, MAX_KEY_BYTES, MAX_TRANSACTION_COMMANDS, MAX_VALUE_BYTES, Moment, Pair, SessionCommand,
+    SetExpiry, Unchanged, session,
 };
 use crate::codec::{self, DecodeError, Reader};
 

@@ -11,6 +11,9 @@ use crate::session::Origin;
 use crate::session::once::Judgement;
 use crate::slot::Slots;
 
+/// What stands for the client where there is none: no connection has this number.
+const DIRECT: u64 = u64::MAX;
+
 impl Replica {
     /// A request that may not be forwarded. There will be one answer with this token in
     /// [`Output::served`](super::Output::served); at the next [`ready`](Replica::ready), if this node does not
@@ -22,7 +25,7 @@ impl Replica {
             return;
         }
         let (number, mut encoded) = (self.direct.take(token), Vec::new());
-        command.encode(&mut encoded);
+        self.drawn(command, DIRECT, number).encode(&mut encoded);
         let path = if command.is_write() { Path::Log } else { Path::Read };
         self.serve(Origin::NONE, 0, path, number, encoded.into());
     }

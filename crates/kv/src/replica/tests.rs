@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use bowline_raft::{Config, LogId};
 
 use super::*;
@@ -110,9 +112,8 @@ fn what_the_records_have_no_room_for_is_not_executed() {
     // The last but one has told by its floor that two replies have arrived. What was not executed is not executed
     // either when it comes again.
     log.extend([(1, 10, letter(b"a")), (1, 11, letter(b"b")), (4, 12, letter(b"c")), (4, 10, letter(b"a"))]);
-    let mut replica = replica_with(
-        log.into_iter().map(|(floor, number, command)| (origin, floor, number, command)),
-    );
+    let mut replica =
+        replica_with(log.into_iter().map(|(floor, number, command)| (origin, floor, number, command)));
     assert_eq!(answers(&mut replica, &[Command::Get { key: b"l" }]), [list("c")]);
     assert_eq!(replica.sessions.check(origin, 10), Verdict::Done(&CROWDED));
 }
@@ -129,4 +130,16 @@ fn a_pass_answers_so_many_costly_reads_and_the_next_one_goes_on() {
     let passes = passes(&mut replica, &vec![keys; 250]);
     assert!((2..20).contains(&passes.len()), "{} passes", passes.len());
     assert!(passes.into_iter().flatten().all(|reply| reply == Reply::Array(vec![])));
+}
+
+#[test]
+fn what_is_left_to_chance_is_drawn_also_for_who_may_not_be_forwarded() {
+    let mut replica = replica_with([].into_iter());
+    let names: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+    let pairs = names.iter().map(|name| (name.as_bytes(), &b"v"[..])).collect();
+    answers(&mut replica, &[Command::MSet { pairs }]);
+    (0..20).for_each(|token| replica.serve_here(token, &Command::RandomKey { draw: 0 }));
+    let served = replica.ready().served;
+    let keys: BTreeSet<_> = served.iter().map(|(_, served)| format!("{served:?}")).collect();
+    assert!(served.len() == 20 && keys.len() > 5, "{keys:?}");
 }

@@ -27,8 +27,11 @@ const SWEPT_PER_ENTRY: usize = 1000;
 /// come than go. A constant of the format.
 const BYTES_PER_SWEPT: usize = 8;
 
-/// What an expiry costs in the index beside the bytes of a key that is too long to lie in it.
-pub(super) const EXPIRY_BYTES: usize = size_of::<(u64, Key)>() + 16;
+/// What an expiry costs in the index beside the bytes of a key that is too long to lie in it. A constant of the
+/// format, since MEMORY USAGE shows it.
+pub(super) const EXPIRY_BYTES: usize = 48;
+
+const _: () = assert!(size_of::<(u64, Key)>() + 16 <= EXPIRY_BYTES);
 
 /// The expiries of a store's keys.
 #[derive(Default)]

@@ -11,9 +11,9 @@
 
 use bytes::Bytes;
 
+use super::Store;
 use super::rank::RANK_BITS;
 use super::slot_table::Entry;
-use super::Store;
 use crate::command::MAX_ARGUMENTS;
 use crate::glob::{Case, Glob};
 use crate::reply::{MAX_REPLY_BYTES, Reply};

@@ -94,7 +94,11 @@ impl Room {
     }
 
     /// The replies to the commands, each of which `run` carries out, and says what it has cost.
-    fn fill(&mut self, commands: &[Command<'_>], mut run: impl FnMut(&Command<'_>, &mut u64) -> Reply) -> Reply {
+    fn fill(
+        &mut self,
+        commands: &[Command<'_>],
+        mut run: impl FnMut(&Command<'_>, &mut u64) -> Reply,
+    ) -> Reply {
         let replies = commands.iter().map(|command| {
             if let Some(refusal) = self.refusal(command) {
                 return refusal;

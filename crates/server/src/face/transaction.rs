@@ -143,9 +143,8 @@ impl Transaction {
         let new: usize = keys.iter().map(|key| key.len()).sum();
         if self.watched.len() + keys.len() > MAX_CONDITIONS {
             self.is_blind = true;
-            return Value::error(format!(
-                "ERR transaction exceeds maximum of {MAX_CONDITIONS} watched keys"
-            )).into();
+            return Value::error(format!("ERR transaction exceeds maximum of {MAX_CONDITIONS} watched keys"))
+                .into();
         }
         if self.watched_bytes + new > MAX_COMMAND_BYTES {
             self.is_blind = true;

@@ -186,7 +186,8 @@ fn with_fields(world: &mut World, count: usize) {
 fn behind_a_reply_that_does_not_fit_nothing_is_read() {
     let mut world = World::new();
     with_fields(&mut world, 300);
-    let lines: Vec<_> = (0..5000).map(|number| if number % 2 == 0 { "hgetall h" } else { "incr n" }).collect();
+    let lines: Vec<_> =
+        (0..5000).map(|number| if number % 2 == 0 { "hgetall h" } else { "incr n" }).collect();
     let Reply::Array(replies) = world.exec(&[], &lines) else { panic!() };
     let error = Reply::error(format!("ERR reply exceeds maximum of {MAX_ARGUMENTS} elements"));
     let first = replies.iter().position(|reply| *reply == error).unwrap();
@@ -208,9 +209,13 @@ fn what_is_looked_at_in_vain_is_counted() {
         let lines = reads.iter().chain(&["set a 1", "get a"]);
         Command::Exec { conditions: vec![], commands: lines.map(|line| parse(line)).collect() }
     };
-    for read in
-        ["keys nope*", "hscan h 0 count 1000 match nope*", "scan 0 match nope*", "hrandfield h 1", "randomkey"]
-    {
+    for read in [
+        "keys nope*",
+        "hscan h 0 count 1000 match nope*",
+        "scan 0 match nope*",
+        "hrandfield h 1",
+        "randomkey",
+    ] {
         world.0.steps_left = 1 << 18;
         let Reply::Array(replies) = world.0.execute(&exec(&[read; 300]), index) else { panic!() };
         assert!(replies[0] != TOO_LONG && replies[299] == TOO_LONG, "{read}");

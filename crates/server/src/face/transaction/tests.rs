@@ -6,7 +6,8 @@ fn watch(transaction: &mut Transaction, keys: &[Vec<u8>]) -> Result<(), Value> {
     match transaction.watch(&keys) {
         Action::Await(_) => {
             let seen = keys.iter().map(|_| Reply::Int(0));
-            let answer = transaction.answered(Reply::Array([Reply::Int(1 << 24)].into_iter().chain(seen).collect()));
+            let answer =
+                transaction.answered(Reply::Array([Reply::Int(1 << 24)].into_iter().chain(seen).collect()));
             assert!(matches!(answer, Err(value) if value == Value::ok()));
             Ok(())
         }
