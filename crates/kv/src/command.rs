@@ -42,7 +42,7 @@ pub(crate) use hash::ANY;
 pub use hash::{HashCommand, Sample};
 pub use session::{SessionCommand, once_exec};
 pub use table::{CommandSpec, SPECS, lookup};
-pub use transaction::{MAX_TRANSACTION_COMMANDS, Unchanged};
+pub use transaction::{MAX_CONDITIONS, MAX_TRANSACTION_COMMANDS, Unchanged};
 pub use unsupported::REDIS_7_COMMANDS;
 
 /// The longest key: 64 KiB. A constant of the format.
@@ -388,10 +388,26 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Whether only a plain read can answer it. In the log it would stand among commands of the same
-    /// index, by which what is in front of it cannot be told from what is behind.
+    /// Whether only a plain read can answer it: WATCH, since in the log it would stand among commands of the same
+    /// index, by which what is in front of it cannot be told from what is behind; and what has a [large
+    /// reply](Self::copies_much), since that would be made, and recorded, on every replica.
     pub(crate) fn must_be_plain(&self) -> bool {
-        matches!(self, Self::Watch { .. })
+        match self {
+            Self::Watch { .. } => true,
+            Self::Session(SessionCommand::Run { command, .. }) => command.must_be_plain(),
+            Self::Exec { commands, .. } => !self.is_write() && commands.iter().any(Self::copies_much),
+            command => command.copies_much(),
+        }
+    }
+
+    /// Whether it is a read whose work, or reply, grows with what is held and not with the command, and whose reply
+    /// is a copy.
+    pub(crate) fn copies_much(&self) -> bool {
+        match self {
+            Self::Keys { .. } | Self::Scan { .. } => true,
+            Self::Hash { command, .. } => command.copies_much(),
+            _ => false,
+        }
     }
 
     /// Makes the draws of what is left to chance in it, each another one made of `chance`. Whoever takes a

@@ -17,7 +17,8 @@
 //! - A connection has either logged commands unanswered or plain reads, never both. A read behind
 //!   an unanswered write goes through the log itself, where it sees that write and none behind it;
 //!   a write behind unanswered reads is held until they are answered. WATCH, which must see exactly the writes
-//!   in front of it, is held behind them and is a plain read.
+//!   in front of it, is held behind them and is a plain read; so is a read like HGETALL, a few bytes whose reply
+//!   may be millions, which no replica but the one that answers should have to make and to keep.
 //! - Plain reads are answered by one target alone, in their order: with each target they get new
 //!   numbers. A late answer from an earlier one would show an older state than the present one
 //!   may have shown to the reads in front of it.
@@ -35,7 +36,7 @@ use crate::command::Command;
 use crate::forward::{self, ForwardHeader, Outcome, Path};
 use crate::reply::Reply;
 
-/// How many bytes of commands may be unanswered before [`Contact::has_room`] says no.
+/// How many bytes of commands may be unanswered, those that are held among them, before [`Contact::has_room`] says no.
 const MAX_UNANSWERED_BYTES: usize = 64 << 20;
 
 /// How many commands may be.
@@ -78,6 +79,9 @@ pub(crate) struct Contact {
     commands: Lane,
     reads: Lane,
     clients: HashMap<ClientId, Client, FixedState>,
+    /// How many commands are held in all clients, and their bytes.
+    held: usize,
+    held_bytes: usize,
     pub(crate) target: Option<Target>,
     timeout: Duration,
     /// The last reading of the clock.
@@ -125,7 +129,7 @@ struct Client {
 }
 
 impl Client {
-    /// A write does not overtake reads, and what cannot go through the log does not overtake what does.
+    /// A write does not overtake reads, and what may not go through the log does not overtake what does.
     fn may_go(&self, held: &Held) -> bool {
         (!held.is_write || self.reads == 0) && (!held.must_be_plain || self.commands == 0)
     }
@@ -136,7 +140,7 @@ struct Held {
     token: u64,
     command: Bytes,
     is_write: bool,
-    /// Whether it cannot go through the log.
+    /// Whether it may not go through the log.
     must_be_plain: bool,
     deadline: Duration,
 }
@@ -147,6 +151,8 @@ impl Contact {
             commands: Lane::new(),
             reads: Lane::new(),
             clients: HashMap::with_hasher(FixedState::default()),
+            held: 0,
+            held_bytes: 0,
             target: None,
             timeout,
             now: Duration::ZERO,
@@ -174,6 +180,8 @@ impl Contact {
         };
         let state = self.clients.entry(client).or_default();
         if !state.held.is_empty() || !state.may_go(&held) {
+            self.held += 1;
+            self.held_bytes += held.command.len();
             state.held.push_back(held);
         } else {
             self.enqueue(client, held);
@@ -201,7 +209,9 @@ impl Contact {
 
     /// The client has gone. What it sent may still take effect, what is held for it does not.
     pub(crate) fn forget(&mut self, client: ClientId) {
-        self.clients.remove(&client);
+        let Some(gone) = self.clients.remove(&client) else { return };
+        self.held -= gone.held.len();
+        self.held_bytes -= gone.held.iter().map(|held| held.command.len()).sum::<usize>();
     }
 
     /// From now on everything goes to `target`, beginning with what is unanswered.
@@ -293,6 +303,8 @@ impl Contact {
                 break;
             }
             let held = client.held.pop_front().expect("there is a front");
+            self.held -= 1;
+            self.held_bytes -= held.command.len();
             self.enqueue(id, held);
         }
         let client = &self.clients[&id];
@@ -339,7 +351,8 @@ impl Contact {
 
     /// Whether more commands should be taken in now.
     pub(crate) fn has_room(&self) -> bool {
-        self.unanswered() < MAX_UNANSWERED && self.commands.bytes + self.reads.bytes < MAX_UNANSWERED_BYTES
+        let bytes = self.commands.bytes + self.reads.bytes + self.held_bytes;
+        self.unanswered() + self.held < MAX_UNANSWERED && bytes < MAX_UNANSWERED_BYTES
     }
 }
 

@@ -17,6 +17,7 @@
 //! each replica, here, and the answer goes back the same way. A read's way: it waits at the leader
 //! for a confirmation that this is still the leader, and for the state to be as new as that.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -40,7 +41,12 @@ use crate::slot::Slots;
 use crate::store::Store;
 use entries::{requests, stamp_ms};
 
-/// How many keys of a flushed store are freed in one pass.
+/// The answer to a command that was not executed since its node's records are too large.
+const CROWDED: Reply = Reply::error_text(
+    "CROWDED too many large replies of this node are on their way to its clients; the command was certainly not executed",
+);
+
+/// How many keys and fields of those that were removed are freed in one pass.
 const GARBAGE_PER_PASS: usize = 1000;
 
 /// What a replica is made with.
@@ -158,14 +164,19 @@ impl Replica {
     /// A command of a client of this node. There will be one [`Answer`] with this token, unless
     /// the client is [forgotten](Self::forget) before.
     pub fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>) {
+        self.contact.submit(client, token, &self.drawn(command, client.0, token));
+    }
+
+    /// The command with what is left to chance in it drawn. None of this life of the node has the same `client` and
+    /// `number`.
+    fn drawn<'c, 'a>(&self, command: &'c Command<'a>, client: u64, number: u64) -> Cow<'c, Command<'a>> {
         if !command.has_draw() {
-            return self.contact.submit(client, token, command);
+            return Cow::Borrowed(command);
         }
-        // No command has this node's, its life's, the client's and the command's number but this one.
         let Origin { node, life } = self.origin;
         let mut drawn = command.clone();
-        drawn.draw(Digest::new(7).word(node).word(life).word(client.0).word(token).finish());
-        self.contact.submit(client, token, &drawn);
+        drawn.draw(Digest::new(7).word(node).word(life).word(client).word(number).finish());
+        Cow::Owned(drawn)
     }
 
     /// Whether clients should go on sending. Commands that come all the same are taken.
@@ -274,7 +285,7 @@ impl Replica {
         for grant in ready.reads {
             self.serving.granted(grant);
         }
-        self.serve_reads();
+        let reads_left = self.serve_reads();
         let replies = self.outgoing.put();
         let garbage_left = self.store.collect_garbage(GARBAGE_PER_PASS);
         Output {
@@ -288,6 +299,7 @@ impl Replica {
             role: ready.role,
             alarms: ready.alarms,
             again: garbage_left
+                || reads_left
                 || self.outgoing.has_more()
                 || self.contact.has_unsent()
                 || self.node.has_more_to_apply()
@@ -403,7 +415,7 @@ impl Replica {
         }
         self.applied_stamp_ms = self.applied_stamp_ms.max(stamp_ms(&entry.payload));
         self.clocks.applied(self.applied_stamp_ms);
-        self.store.advance(self.applied_stamp_ms, entry.id.index);
+        self.store.begin_entry(self.applied_stamp_ms, entry.id.index, entry.payload.len());
         self.sessions.once.expire(self.applied_stamp_ms);
         for request in requests(&entry.payload) {
             if request.origin == Origin::NONE {
@@ -426,6 +438,10 @@ impl Replica {
                 Verdict::Done(reply) => {
                     self.duplicates += 1;
                     reply.clone()
+                }
+                Verdict::Crowded => {
+                    self.sessions.complete(request.origin, request.number, CROWDED, Slots::All);
+                    CROWDED
                 }
                 // Given up, or of an earlier life: nobody waits for it.
                 Verdict::Refused => continue,

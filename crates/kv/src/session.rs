@@ -22,6 +22,7 @@
 //! |---|---|
 //! | of an earlier life, or below the floor | [`Verdict::Refused`]: it has no effect |
 //! | recorded | [`Verdict::Done`]: it has no further effect; the reply is the first one |
+//! | new, and the origin's records take more than [`MAX_RECORDS_BYTES`] | [`Verdict::Crowded`]: it is not executed, and its record says so |
 //! | anything else | [`Verdict::Fresh`]: it is executed, and then [`Sessions::complete`] |
 //!
 //! A request that its leader takes from a client itself and never sends again, to nobody, has no origin
@@ -35,7 +36,7 @@ use std::collections::{BTreeMap, VecDeque};
 use once::OnceTable;
 
 use crate::digest::Digest;
-use crate::reply::Reply;
+use crate::reply::{REPLY_BYTES, Reply};
 use crate::slot::Slots;
 
 /// Who numbers the requests: one life of one node.
@@ -52,6 +53,15 @@ impl Origin {
     pub const NONE: Self = Self { node: 0, life: 0 };
 }
 
+/// While the records of an origin take more than this, 128 MiB, nothing more is executed for it: a few bytes may ask
+/// for large replies, which every replica would have to keep. A constant of the format, as is what a record counts.
+pub const MAX_RECORDS_BYTES: usize = 128 << 20;
+
+/// What a record counts beside its reply and its slots.
+const RECORD_BYTES: usize = 32;
+
+const _: () = assert!(size_of::<Record>() <= RECORD_BYTES + REPLY_BYTES);
+
 /// What is to be done with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict<'a> {
@@ -59,6 +69,8 @@ pub enum Verdict<'a> {
     Fresh,
     /// It has been done: answer as it was answered then.
     Done(&'a Reply),
+    /// It has not been done, and there is no room for its reply: record and answer that it is not done.
+    Crowded,
     /// It may have been done and forgotten: do nothing.
     Refused,
 }
@@ -127,7 +139,11 @@ impl Sessions {
         if origin.life < life.life || number < life.floor {
             return Verdict::Refused;
         }
-        life.find(number).map_or(Verdict::Fresh, |place| Verdict::Done(&life.records[place].reply))
+        match life.find(number) {
+            Some(place) => Verdict::Done(&life.records[place].reply),
+            None if life.memory_bytes > MAX_RECORDS_BYTES => Verdict::Crowded,
+            None => Verdict::Fresh,
+        }
     }
 
     /// Records that the request `number` of `origin` was done, how it was answered, and which slots it
@@ -135,7 +151,7 @@ impl Sessions {
     ///
     /// # Panics
     ///
-    /// If the life was not [begun](Sessions::begin), or the request is not [fresh](Verdict::Fresh).
+    /// If the life was not [begun](Sessions::begin), or the request has been done or is refused.
     pub fn complete(&mut self, origin: Origin, number: u64, reply: Reply, slots: Slots) {
         let life = self.nodes.get_mut(&origin.node).filter(|life| life.life == origin.life);
         let life = life.unwrap_or_else(|| panic!("{origin:?} completes {number} without having begun"));
@@ -250,7 +266,7 @@ impl Record {
     }
 
     fn memory_bytes(&self) -> usize {
-        size_of::<Self>() - size_of::<Reply>() + self.reply.memory_bytes() + 2 * self.slots.listed().len()
+        RECORD_BYTES + self.reply.memory_bytes() + 2 * self.slots.listed().len()
     }
 }
 

@@ -51,11 +51,14 @@ pub(crate) use data::Data;
 use expiry::{EXPIRY_BYTES, Expiries};
 use garbage::Garbage;
 pub(crate) use hash::{Field, Hash, MAX_LISTED_FIELDS};
-use scan::{Filter, MAX_STEPS};
+use scan::{ELEMENT_STEPS, Filter, MAX_STEPS, SLOT_STEPS};
 use slot_table::{Entry, KeyHasher, Slot, Value};
 
-/// About what a key costs beside its own bytes and its value's, in memory.
-const ENTRY_OVERHEAD_BYTES: usize = size_of::<Entry>() + 48;
+/// About what a key costs beside its own bytes and its value's, in memory. A constant of the format, since MEMORY
+/// USAGE shows it, whose reply may be recorded.
+const ENTRY_OVERHEAD_BYTES: usize = 128;
+
+const _: () = assert!(size_of::<Entry>() + 48 <= ENTRY_OVERHEAD_BYTES);
 
 /// All keys and values.
 pub struct Store {
@@ -66,6 +69,8 @@ pub struct Store {
     now_ms: u64,
     /// The index of the last entry that began.
     index: Index,
+    /// How many steps the reads in its transactions may still take, all together.
+    steps_left: u64,
     /// How many keys are held in all slots.
     keys: usize,
     expiries: Expiries,
@@ -91,6 +96,7 @@ impl Clone for Store {
             hasher: self.hasher.clone(),
             now_ms: self.now_ms,
             index: self.index,
+            steps_left: self.steps_left,
             keys: self.keys,
             expiries: self.expiries.counted(),
             memory_bytes: self.memory_bytes,
@@ -110,6 +116,7 @@ impl Store {
             hasher: KeyHasher::new(seed),
             now_ms: 0,
             index: 0,
+            steps_left: MAX_STEPS,
             keys: 0,
             expiries: Expiries::default(),
             memory_bytes: 0,
@@ -199,6 +206,18 @@ impl Store {
     ///
     /// On a command that [writes](Command::is_write).
     pub fn read(&self, command: &Command<'_>, clock_ms: u64) -> Reply {
+        self.read_counted(command, clock_ms, &mut 0)
+    }
+
+    /// The same. What it has cost, where that may be much, is added to `steps`: what is looked at one by one, and
+    /// what is in the reply.
+    pub(crate) fn read_counted(&self, command: &Command<'_>, clock_ms: u64, steps: &mut u64) -> Reply {
+        let reply = self.look_up(command, clock_ms, steps);
+        *steps += ELEMENT_STEPS * reply.elements() as u64;
+        reply
+    }
+
+    fn look_up(&self, command: &Command<'_>, clock_ms: u64, steps: &mut u64) -> Reply {
         match command {
             Command::Get { key } => bulk(self.find(key)),
             Command::StrLen { key } => match self.find(key).map(|value| value.data.string()) {
@@ -217,13 +236,18 @@ impl Store {
                 self.time_of(key, *is_absolute, *in_seconds, clock_ms)
             }
             Command::Watch { keys } => self.look_at(keys),
-            Command::Exec { conditions, commands } => self.transact_reads(conditions, commands, clock_ms),
-            Command::Hash { key, command } => settled(self.read_hash(key, command)),
+            Command::Exec { conditions, commands } => {
+                self.transact_reads(conditions, commands, clock_ms, steps)
+            }
+            Command::Hash { key, command } => settled(self.read_hash(key, command, steps)),
             Command::GetRange { key, start, end } => settled(self.get_range(key, *start, *end)),
-            Command::RandomKey { draw } => self.random_key(*draw),
-            Command::Keys { pattern } => self.keys_like(pattern, MAX_STEPS),
+            Command::RandomKey { draw } => {
+                *steps += SLOT_STEPS;
+                self.random_key(*draw)
+            }
+            Command::Keys { pattern } => self.keys_like(pattern, MAX_STEPS, steps),
             Command::Scan { cursor, count, pattern, type_name } => {
-                self.scan(*cursor, *count, &Filter { pattern: *pattern, type_name: *type_name })
+                self.scan(*cursor, *count, &Filter { pattern: *pattern, type_name: *type_name }, steps)
             }
             Command::Object { key, aspect } => self.describe(key, *aspect),
             Command::MemoryUsage { key } => self.memory_usage(key),
@@ -415,7 +439,7 @@ impl Store {
     fn note_expiry(&mut self, key: &[u8], old: Option<u64>, new: Option<u64>) {
         self.memory_bytes += usize::from(new.is_some()) * EXPIRY_BYTES;
         self.memory_bytes -= usize::from(old.is_some()) * EXPIRY_BYTES;
-        self.expiries.change(key, old, new);
+        self.expiries.change(key, old, new, self.now_ms);
     }
 }
 

@@ -52,13 +52,16 @@ use super::encoding_keys::{
 use super::hash::{HSCAN, HSET};
 use super::{
     Command, Condition, ExpireCondition, HashCommand, Keys, MAX_AFTER_MS, MAX_ARGUMENTS, MAX_COMMAND_BYTES,
-    MAX_KEY_BYTES, MAX_TRANSACTION_COMMANDS, MAX_VALUE_BYTES, Moment, Pair, SessionCommand, SetExpiry,
-    Unchanged, session,
+    MAX_CONDITIONS, MAX_KEY_BYTES, MAX_TRANSACTION_COMMANDS, MAX_VALUE_BYTES, Moment, Pair, SessionCommand,
+    SetExpiry, Unchanged, session,
 };
 use crate::codec::{self, DecodeError, Reader};
 
 /// No command that was parsed encodes to more bytes: at most 4 for the length of each argument, and 16 for the
-/// rest.
+/// rest. Nor does a transaction whose watched keys and encoded commands have [`MAX_COMMAND_BYTES`] together, as a
+/// request of a session too: a condition takes at most 14 more than its key, of [`MAX_CONDITIONS`]; a command at
+/// most 4 more than its own bytes, of [`MAX_TRANSACTION_COMMANDS`]; and the session, its number and the two counts
+/// at most 27. Those are 1.2 MB, far below the 4 MiB for the lengths of arguments.
 pub const MAX_ENCODED_BYTES: usize = MAX_COMMAND_BYTES + 4 * MAX_ARGUMENTS + 16;
 
 const GET: u8 = 1;
@@ -268,7 +271,7 @@ fn put_transaction(out: &mut Vec<u8>, conditions: &[Unchanged<'_>], commands: &[
 }
 
 fn read_transaction<'a>(reader: &mut Reader<'a>) -> Result<Command<'a>, DecodeError> {
-    let count = reader.count("conditions", MAX_ARGUMENTS, 3)?;
+    let count = reader.count("conditions", MAX_CONDITIONS, 3)?;
     let mut conditions = Vec::with_capacity(count);
     for _ in 0..count {
         let key = key(reader)?;

@@ -167,6 +167,18 @@ impl<'a> HashCommand<'a> {
         }
     }
 
+    /// See [`Command::copies_much`].
+    pub(super) fn copies_much(&self) -> bool {
+        matches!(
+            self,
+            Self::GetAll
+                | Self::Fields
+                | Self::Values
+                | Self::Random { sample: Some(_), .. }
+                | Self::Scan { .. }
+        )
+    }
+
     pub(super) fn encode(&self, key: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Set { pairs, counts } => {

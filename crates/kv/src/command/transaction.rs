@@ -3,6 +3,9 @@
 /// The most commands of one transaction. A constant of the format.
 pub const MAX_TRANSACTION_COMMANDS: usize = 64 * 1024;
 
+/// The most keys that one transaction may be conditional on. A constant of the format.
+pub const MAX_CONDITIONS: usize = 64 * 1024;
+
 /// A key must not have changed since somebody looked at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unchanged<'a> {

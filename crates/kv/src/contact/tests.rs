@@ -194,6 +194,60 @@ fn a_client_that_went_is_answered_nothing_and_holds_nobody_up() {
     assert_eq!(contact.unanswered(), 0);
 }
 
+/// They take as much memory as what has been sent.
+#[test]
+fn what_is_held_takes_room_too() {
+    let large = format!("SET b {}", "x".repeat(MAX_UNANSWERED_BYTES / 4));
+    let fill = |contact: &mut Contact, command: &str, count| {
+        submit(contact, A, 1, "GET a", at(0));
+        for _ in 0..count {
+            assert!(contact.has_room());
+            submit(contact, A, 2, command, at(0));
+        }
+        assert!(!contact.has_room());
+    };
+    for (command, count) in [(large.as_str(), 4), ("SET b 1", MAX_UNANSWERED - 1)] {
+        let mut contact = contact();
+        fill(&mut contact, command, count);
+        contact.forget(A);
+        assert!(contact.has_room(), "what was held is gone");
+        done(&mut contact, Path::Read, 1);
+        fill(&mut contact, command, count);
+        // Held no more, and still unanswered.
+        done(&mut contact, Path::Read, 2);
+        assert_eq!((contact.held, contact.held_bytes, contact.unanswered()), (0, 0, count));
+        for number in 1..=count as u64 {
+            done(&mut contact, Path::Log, number);
+        }
+        assert!(contact.has_room());
+    }
+}
+
+/// Else each of them would be made, and recorded, on every replica.
+#[test]
+fn a_read_with_a_large_reply_waits_for_the_writes_in_front_of_it() {
+    for read in [
+        "KEYS *",
+        "SCAN 0",
+        "HGETALL h",
+        "HKEYS h",
+        "HVALS h",
+        "HRANDFIELD h -1048576",
+        "HSCAN h 0",
+        "ONCE 1 1 HGETALL h",
+    ] {
+        let mut contact = contact();
+        contact.retarget(target(1, 1));
+        submit(&mut contact, A, 1, "SET a 1", at(0));
+        submit(&mut contact, A, 2, "GET a", at(0));
+        submit(&mut contact, A, 3, read, at(0));
+        assert_eq!(sent(&mut contact), ["Log 1 a", "Log 2 a"], "{read}");
+        done(&mut contact, Path::Log, 1);
+        done(&mut contact, Path::Log, 2);
+        assert!(matches!(sent(&mut contact).as_slice(), [only] if only.starts_with("Read 1")), "{read}");
+    }
+}
+
 #[test]
 fn numbers_that_were_never_given_out_are_passed_over() {
     let mut contact = contact();

@@ -332,7 +332,8 @@ impl ImageReader {
         if !is_next {
             return Err(Fault::Misplaced("what is about all sessions"));
         }
-        self.image.sessions.once.set_counters(Counters { last_id, last_use, limits });
+        let counters = Counters { last_id, last_use, limits };
+        self.image.sessions.once.set_counters(counters, self.image.stamp_ms);
         // No session has the id 0.
         self.place = Place::Session { id: 0, has_record: true };
         Ok(())

@@ -36,7 +36,7 @@ fn carry_out(image: &mut Image, request: &Request) -> Option<Reply> {
     image.sessions.begin(*origin, *floor);
     match image.sessions.check(*origin, *number) {
         Verdict::Done(reply) => return Some(reply.clone()),
-        Verdict::Refused => return None,
+        Verdict::Refused | Verdict::Crowded => return None,
         Verdict::Fresh => {}
     }
     let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();

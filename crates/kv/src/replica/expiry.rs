@@ -13,6 +13,10 @@ use super::Replica;
 use crate::command::Command;
 use crate::forward::{Outcome, Path};
 
+/// A pass that has taken so many steps for its reads answers no further one: some thirty milliseconds. The leader
+/// must get round to its heartbeats.
+const READ_STEPS_PER_PASS: u64 = 1 << 24;
+
 /// How often keys and sessions that nobody asks for are taken out of an idle cluster.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -37,19 +41,25 @@ impl Replica {
 
     /// Answers the reads for which the state is new enough, in their order, up to the first that meets a key whose
     /// time is over by the clock and not by the log. When the log is full its time stands still, and reads go on.
-    /// A leader that does not know the time yet, one that is new, answers none.
-    pub(super) fn serve_reads(&mut self) {
-        let Some(now_ms) = self.stamp_ms() else { return };
+    /// A leader that does not know the time yet, one that is new, answers none. Says whether some are left only
+    /// because they would take long.
+    pub(super) fn serve_reads(&mut self) -> bool {
+        let Some(now_ms) = self.stamp_ms() else { return false };
         self.serving.grant_up_to(self.node.last_applied(), now_ms);
+        let mut steps = 0;
         while let Some((clock_ms, read)) = self.serving.first_servable() {
+            if steps >= READ_STEPS_PER_PASS {
+                return true;
+            }
             let command = Command::decode(&read.command).expect("a command was checked before it was taken");
             if !self.serving.log_is_full() && self.store.is_behind(&command, clock_ms) {
                 break;
             }
-            let reply = self.look_up(&command, now_ms);
+            let reply = self.look_up(&command, now_ms, &mut steps);
             let (origin, number) = (read.origin, read.number);
             self.serving.served();
             self.answer(origin, Path::Read, number, Outcome::Done(reply));
         }
+        false
     }
 }

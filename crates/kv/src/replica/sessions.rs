@@ -11,6 +11,9 @@ use crate::session::Origin;
 use crate::session::once::Judgement;
 use crate::slot::Slots;
 
+/// What stands for the client where there is none: no connection has this number.
+const DIRECT: u64 = u64::MAX;
+
 impl Replica {
     /// A request that may not be forwarded. There will be one answer with this token in
     /// [`Output::served`](super::Output::served); at the next [`ready`](Replica::ready), if this node does not
@@ -22,7 +25,7 @@ impl Replica {
             return;
         }
         let (number, mut encoded) = (self.direct.take(token), Vec::new());
-        command.encode(&mut encoded);
+        self.drawn(command, DIRECT, number).encode(&mut encoded);
         let path = if command.is_write() { Path::Log } else { Path::Read };
         self.serve(Origin::NONE, 0, path, number, encoded.into());
     }
@@ -69,20 +72,21 @@ impl Replica {
         }
     }
 
-    /// Answers a command that does not write, from the state as it is, at `clock_ms`; see [`Store::read`].
+    /// Answers a command that does not write, from the state as it is, at `clock_ms`; see [`Store::read`]. What it
+    /// has cost is added to `steps`.
     ///
     /// [`Store::read`]: crate::Store::read
-    pub(super) fn look_up(&self, command: &Command<'_>, clock_ms: u64) -> Reply {
+    pub(super) fn look_up(&self, command: &Command<'_>, clock_ms: u64, steps: &mut u64) -> Reply {
         match command {
             Command::Session(SessionCommand::Run { session, number, command }) => {
                 match self.sessions.once.judge(*session, *number) {
-                    Judgement::Fresh => self.store.read(command, clock_ms),
+                    Judgement::Fresh => self.store.read_counted(command, clock_ms, steps),
                     Judgement::Done(reply) => reply.clone(),
                     Judgement::Stale(last) => stale(*session, *number, last),
                     Judgement::NoSession => no_session(*session),
                 }
             }
-            command => self.store.read(command, clock_ms),
+            command => self.store.read_counted(command, clock_ms, steps),
         }
     }
 }

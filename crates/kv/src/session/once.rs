@@ -9,7 +9,7 @@
 //! | above the last number | fresh: it is executed, and if it writes it becomes the last |
 //! | the last number | done: it has no further effect; the reply is the first one |
 //! | below it | stale: it has no effect |
-//! | of a session that was never opened, was closed, or has expired | without session: it has no effect |
+//! | of a session that was never opened, was closed, has expired, or had to make room | without session: it has no effect |
 //!
 //! # Why nothing runs twice
 //!
@@ -24,9 +24,9 @@
 //! comes later finds no session and has no effect. And no session is made by using it.
 //!
 //! A session lives as long as it is used: until the log's time is [`Limits::idle_ms`] past the stamp of its last
-//! use, or until there are more than [`Limits::most`] and it is the one that was unused longest. Both are
-//! part of the state and are changed by an entry, so that all replicas end a session at the same one. Plain
-//! reads leave no trace in the log and are no use.
+//! use, or until there are more than [`Limits::most`], or more than 256 MiB of them and their records, and it is the
+//! one that was unused longest. The two limits are part of the state and are changed by an entry, so that all
+//! replicas end a session at the same one. Plain reads leave no trace in the log and are no use.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,18 @@ use super::Record;
 use crate::digest::Digest;
 use crate::reply::Reply;
 use crate::slot::Slots;
+
+/// The most bytes that the sessions take with their records: 256 MiB. Of more, those that were unused longest end. A
+/// constant of the format, as is what a session counts.
+const MAX_BYTES: usize = 256 << 20;
+
+/// How many sessions that were unused for too long one entry takes out, at most. A constant of the format.
+const ENDED_PER_ENTRY: usize = 1000;
+
+/// What a session counts beside what its record holds: its places in the two maps.
+const SESSION_BYTES: usize = 128;
+
+const _: () = assert!(size_of::<Session>() + 3 * size_of::<u64>() <= SESSION_BYTES);
 
 /// How long sessions live, and how many there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +85,11 @@ pub(crate) struct OnceTable {
     last_id: u64,
     last_use: u64,
     limits: Limits,
+    /// The log's time, in milliseconds since 1970. A session that was unused for too long by then is none, also while it
+    /// is held.
+    now_ms: u64,
+    /// How many of them hold a record.
+    records: usize,
     /// What the sessions take, in bytes.
     memory_bytes: usize,
 }
@@ -112,21 +129,47 @@ impl OnceTable {
 
     /// Ends a session; says whether there was one.
     pub(crate) fn close(&mut self, id: u64) -> bool {
+        self.find(id).is_some() && self.take_out(id)
+    }
+
+    /// The session, unless it was unused for too long.
+    fn find(&self, id: u64) -> Option<&Session> {
+        let session = self.sessions.get(&id)?;
+        (self.end_ms(session) > self.now_ms).then_some(session)
+    }
+
+    /// When a session will have been unused for too long.
+    fn end_ms(&self, session: &Session) -> u64 {
+        session.last_use.stamp_ms.saturating_add(self.limits.idle_ms)
+    }
+
+    fn take_out(&mut self, id: u64) -> bool {
         let Some(session) = self.sessions.remove(&id) else { return false };
         self.by_use.remove(&session.last_use.number);
+        self.records -= usize::from(session.last.is_some());
         self.memory_bytes -= session.memory_bytes();
         true
     }
 
-    /// From now on these limits hold.
+    /// From now on these limits hold. What has ended by those before does not come back.
     pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.end_over(usize::MAX);
         self.limits = limits;
         self.make_room();
     }
 
-    /// The log's time is `stamp_ms`: what was unused for too long ends.
+    /// An entry begins, and the log's time is `stamp_ms`: what was unused for too long ends. If that is much, the
+    /// entries behind take it out.
     pub(crate) fn expire(&mut self, stamp_ms: u64) {
-        while self.earliest_expiry_ms().is_some_and(|at| at <= stamp_ms) {
+        self.now_ms = stamp_ms;
+        self.end_over(ENDED_PER_ENTRY);
+    }
+
+    fn end_over(&mut self, most: usize) {
+        for _ in 0..most {
+            if self.earliest_expiry_ms().is_none_or(|at| at > self.now_ms) {
+                break;
+            }
             self.end_oldest();
         }
     }
@@ -134,17 +177,12 @@ impl OnceTable {
     /// When the first session will have been unused for too long; none without sessions.
     pub(crate) fn earliest_expiry_ms(&self) -> Option<u64> {
         let (_, oldest) = self.by_use.first_key_value()?;
-        Some(self.sessions[oldest].last_use.stamp_ms.saturating_add(self.limits.idle_ms))
+        Some(self.end_ms(&self.sessions[oldest]))
     }
 
     /// What is to be done with the request `number` of a session.
     pub(crate) fn judge(&self, id: u64, number: u64) -> Judgement<'_> {
-        let Some(session) = self.sessions.get(&id) else { return Judgement::NoSession };
-        match &session.last {
-            Some(last) if number < last.number => Judgement::Stale(last.number),
-            Some(last) if number == last.number => Judgement::Done(&last.reply),
-            _ => Judgement::Fresh,
-        }
+        self.find(id).map_or(Judgement::NoSession, |session| session.judge(number))
     }
 
     /// The session was used, and goes on.
@@ -161,17 +199,21 @@ impl OnceTable {
     }
 
     /// Records that the request `number` of a session was done, how it was answered, and which slots it
-    /// touched. The record in front of it is forgotten.
+    /// touched. The record in front of it is forgotten. If the sessions take too many bytes then, those end that were
+    /// unused longest: none that was [used](Self::touch) for this, for no record takes so many alone.
     ///
     /// # Panics
     ///
-    /// If the request is not [fresh](Judgement::Fresh).
+    /// If there is no such session, or it has answered this request or a later one.
     pub(crate) fn complete(&mut self, id: u64, number: u64, reply: Reply, slots: Slots) {
-        assert_eq!(self.judge(id, number), Judgement::Fresh, "session {id} completes {number}");
-        let session = self.sessions.get_mut(&id).expect("it was judged a moment ago");
+        let session = self.sessions.get_mut(&id);
+        let session = session.unwrap_or_else(|| panic!("no session {id} to complete {number}"));
+        assert_eq!(session.judge(number), Judgement::Fresh, "session {id} completes {number}");
         self.memory_bytes -= session.memory_bytes();
+        self.records += usize::from(session.last.is_none());
         session.last = Some(Record { number, reply, slots });
         self.memory_bytes += session.memory_bytes();
+        self.make_room();
     }
 
     /// How many sessions there are.
@@ -181,7 +223,7 @@ impl OnceTable {
 
     /// How many of them hold a record.
     pub(crate) fn records(&self) -> usize {
-        self.sessions.values().filter(|session| session.last.is_some()).count()
+        self.records
     }
 
     /// About how many bytes they take.
@@ -206,10 +248,10 @@ impl OnceTable {
         Some((*number, reply, slots))
     }
 
-    /// From an image: the counters, in front of all sessions.
-    pub(crate) fn set_counters(&mut self, counters: Counters) {
+    /// From an image of that time: the counters, in front of all sessions.
+    pub(crate) fn set_counters(&mut self, counters: Counters, now_ms: u64) {
         let Counters { last_id, last_use, limits } = counters;
-        (self.last_id, self.last_use, self.limits) = (last_id, last_use, limits);
+        (self.last_id, self.last_use, self.limits, self.now_ms) = (last_id, last_use, limits, now_ms);
     }
 
     /// From an image: a session without its record. False if there cannot be such a one.
@@ -246,22 +288,28 @@ impl OnceTable {
     }
 
     fn make_room(&mut self) {
-        while self.sessions.len() as u64 > self.limits.most {
+        while self.sessions.len() as u64 > self.limits.most || self.memory_bytes > MAX_BYTES {
             self.end_oldest();
         }
     }
 
     fn end_oldest(&mut self) {
         let (_, &oldest) = self.by_use.first_key_value().expect("there is a session");
-        self.close(oldest);
+        self.take_out(oldest);
     }
 }
 
 impl Session {
+    fn judge(&self, number: u64) -> Judgement<'_> {
+        match &self.last {
+            Some(last) if number < last.number => Judgement::Stale(last.number),
+            Some(last) if number == last.number => Judgement::Done(&last.reply),
+            _ => Judgement::Fresh,
+        }
+    }
+
     fn memory_bytes(&self) -> usize {
-        // Its place in the two maps.
-        let own = size_of::<Self>() + 3 * size_of::<u64>();
-        own + self.last.as_ref().map_or(0, |record| record.memory_bytes() - size_of::<Record>())
+        SESSION_BYTES + self.last.as_ref().map_or(0, Record::memory_bytes)
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! The store knows the log's time, which only entries move on ([`Store::advance`]). A key whose time is not later
 //! than that is *over*: from then on no command finds it, on any replica, at the same index. It is also taken out
-//! then, as any key that is removed, the earliest first and [`SWEPT_PER_ENTRY`] at most with each entry: what is
-//! left when a million keys end at the same moment is taken out by the entries behind, and is found by nobody
-//! meanwhile.
+//! then, as any key that is removed, the earliest first and [`SWEPT_PER_ENTRY`] at most with each entry, or more
+//! with one that may bring more: what is left when a million keys end at the same moment is taken out by the entries
+//! behind, and is found by nobody meanwhile.
 //!
 //! For that there is an index of all expiries in the order of time. A [clone](Store::clone) of the store, which
 //! is made to be written down, goes without it; the store that is made of an image builds it up key by key.
@@ -14,16 +14,24 @@ use std::collections::BTreeSet;
 use bowline_raft::Index;
 
 use super::key::Key;
+use super::scan::MAX_STEPS;
 use super::slot_table::{Entry, Value};
 use super::{Store, bulk};
 use crate::command::{Command, ExpireCondition, Moment};
 use crate::reply::Reply;
 
-/// How many keys that are over one entry takes out, at most. A constant of the format.
+/// How many keys that are over one entry takes out, at most, if it is a short one. A constant of the format.
 const SWEPT_PER_ENTRY: usize = 1000;
 
-/// What an expiry costs in the index beside the bytes of a key that is too long to lie in it.
-pub(super) const EXPIRY_BYTES: usize = size_of::<(u64, Key)>() + 16;
+/// A longer one takes out one for so many of its bytes, at most. No key with an expiry comes with fewer, so not more
+/// come than go. A constant of the format.
+const BYTES_PER_SWEPT: usize = 8;
+
+/// What an expiry costs in the index beside the bytes of a key that is too long to lie in it. A constant of the
+/// format, since MEMORY USAGE shows it.
+pub(super) const EXPIRY_BYTES: usize = 48;
+
+const _: () = assert!(size_of::<(u64, Key)>() + 16 <= EXPIRY_BYTES);
 
 /// The expiries of a store's keys.
 #[derive(Default)]
@@ -31,27 +39,31 @@ pub(super) struct Expiries {
     by_time: BTreeSet<(u64, Key)>,
     /// How many keys have one.
     pub(super) count: usize,
+    /// How many of those are over.
+    over: usize,
 }
 
 impl Expiries {
     /// A key has this expiry from now on, if any, and not the old one.
-    pub(super) fn change(&mut self, key: &[u8], old: Option<u64>, new: Option<u64>) {
+    pub(super) fn change(&mut self, key: &[u8], old: Option<u64>, new: Option<u64>, now_ms: u64) {
         if old == new {
             return;
         }
         if let Some(at) = old {
             self.count -= 1;
+            self.over -= usize::from(at <= now_ms);
             self.by_time.remove(&(at, key.into()));
         }
         if let Some(at) = new {
             self.count += 1;
+            self.over += usize::from(at <= now_ms);
             self.by_time.insert((at, key.into()));
         }
     }
 
-    /// The count alone: what a clone takes along.
+    /// The numbers alone: what a clone takes along.
     pub(super) fn counted(&self) -> Self {
-        Self { by_time: BTreeSet::new(), count: self.count }
+        Self { by_time: BTreeSet::new(), ..*self }
     }
 
     /// How many expiries are in the index.
@@ -69,9 +81,11 @@ impl Expiries {
         self.by_time.range(from..).next().map(|(at, _)| *at)
     }
 
-    /// How many are not behind `ms`. Takes as long as they are many, which nearly always is none.
-    fn over_at(&self, ms: u64) -> usize {
-        self.by_time.iter().take_while(|(at, _)| *at <= ms).count()
+    /// The time goes on from `before_ms` to `now_ms`: those that end meanwhile are over.
+    fn end_until(&mut self, before_ms: u64, now_ms: u64) {
+        let Some(first_ms) = before_ms.checked_add(1).filter(|first_ms| *first_ms <= now_ms) else { return };
+        let from = (first_ms, Key::from(&b""[..]));
+        self.over += self.by_time.range(from..).take_while(|(at, _)| *at <= now_ms).count();
     }
 }
 
@@ -93,15 +107,21 @@ impl Store {
         self.index
     }
 
-    /// The entry at `index` begins, and with it the log's time is `now_ms`, if that is later than before.
+    /// The entry at `index` begins, a short one, and with it the log's time is `now_ms`, if that is later than before.
     ///
     /// # Panics
     ///
     /// On a clone, unless its index of expiries was made.
     pub fn advance(&mut self, now_ms: u64, index: Index) {
+        self.begin_entry(now_ms, index, 0);
+    }
+
+    /// The same for an entry of so many bytes.
+    pub(crate) fn begin_entry(&mut self, now_ms: u64, index: Index, bytes: usize) {
         assert_eq!(self.expiries.len(), self.expiries.count, "a store without its index of expiries");
-        (self.now_ms, self.index) = (self.now_ms.max(now_ms), index);
-        for _ in 0..SWEPT_PER_ENTRY {
+        self.expiries.end_until(self.now_ms, now_ms);
+        (self.now_ms, self.index, self.steps_left) = (self.now_ms.max(now_ms), index, MAX_STEPS);
+        for _ in 0..SWEPT_PER_ENTRY.max(bytes / BYTES_PER_SWEPT) {
             let first = self.expiries.by_time.first().filter(|(at, _)| *at <= self.now_ms);
             let Some((_, key)) = first.cloned() else { break };
             self.take_out(&key, index);
@@ -126,12 +146,12 @@ impl Store {
 
     /// How many keys that are not over have an expiry.
     pub fn expiring(&self) -> usize {
-        self.expiries.count - self.over()
+        self.expiries.count - self.expiries.over
     }
 
     /// How many keys are over, and still held.
     pub(super) fn over(&self) -> usize {
-        self.expiries.over_at(self.now_ms)
+        self.expiries.over
     }
 
     /// Makes the index of expiries anew, if this is a clone, which has none.

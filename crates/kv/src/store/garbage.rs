@@ -51,7 +51,11 @@ impl Garbage {
         {
             // What a snapshot holds too is the snapshot's to free.
             let leaf = Arc::get_mut(hash).and_then(Hash::discard_leaf);
-            freed += leaf.unwrap_or_else(|| self.hashes.pop().map_or(0, |last| last.len())).max(1);
+            freed += leaf.unwrap_or_else(|| {
+                let last = self.hashes.pop().expect("there is a last one");
+                // Its leaves are gone, and have been counted.
+                if last.is_ordered() { 1 } else { last.len() }
+            });
         }
         while freed < budget
             && let Some(mut slot) = self.slots.pop()

@@ -27,11 +27,15 @@ const LEAF_FIELDS: usize = 256;
 /// How many bits a place has: few enough for a client that reads a cursor as a floating-point number.
 const PLACE_BITS: u32 = 53;
 
-/// About what a field costs beside the bytes of its name and value, in memory.
-const FIELD_OVERHEAD_BYTES: usize = size_of::<Placed>() + 32;
+/// About what a field costs beside the bytes of its name and value, in memory. A constant of the format, since MEMORY
+/// USAGE shows it, whose reply may be recorded.
+const FIELD_OVERHEAD_BYTES: usize = 96;
 
-/// About what a hash costs beside its fields, in memory.
-const HASH_OVERHEAD_BYTES: usize = size_of::<Hash>() + 16;
+/// About what a hash costs beside its fields, in memory. A constant of the format, too.
+const HASH_OVERHEAD_BYTES: usize = 64;
+
+const _: () = assert!(size_of::<Placed>() + 32 <= FIELD_OVERHEAD_BYTES);
+const _: () = assert!(size_of::<Hash>() + 16 <= HASH_OVERHEAD_BYTES);
 
 /// A name and its value.
 #[derive(Clone, Debug)]

@@ -48,12 +48,12 @@ impl Store {
             | HashCommand::Fields
             | HashCommand::Values
             | HashCommand::Random { .. }
-            | HashCommand::Scan { .. } => self.read_hash(key, command),
+            | HashCommand::Scan { .. } => self.read_hash(key, command, &mut 0),
         }
     }
 
-    /// Answers a command about a hash that does not write.
-    pub(super) fn read_hash(&self, key: &[u8], command: &HashCommand<'_>) -> Done {
+    /// Answers a command about a hash that does not write. Steps are added as [`Store::read_counted`] says.
+    pub(super) fn read_hash(&self, key: &[u8], command: &HashCommand<'_>, steps: &mut u64) -> Done {
         let hash = self.hash(key)?;
         let value = |field| hash.and_then(|hash| hash.get(field));
         let fields = || hash.into_iter().flat_map(Hash::fields);
@@ -77,8 +77,11 @@ impl Store {
             HashCommand::Fields => Reply::Array(fields().map(name_of).collect()),
             HashCommand::Values => Reply::Array(fields().map(|field| bulk(Some(&field.value))).collect()),
             HashCommand::Random { draw, sample: None } => one_of(hash, *draw),
-            HashCommand::Random { draw, sample: Some(sample) } => some_of(hash, *draw, *sample)?,
-            HashCommand::Scan { cursor, count, pattern } => scan(hash, *cursor, *count, pattern)?,
+            HashCommand::Random { draw, sample: Some(sample) } => {
+                *steps += hash.map_or(0, Hash::len) as u64;
+                some_of(hash, *draw, *sample)?
+            }
+            HashCommand::Scan { cursor, count, pattern } => scan(hash, *cursor, *count, pattern, steps)?,
             write => panic!("not a read: {write:?}"),
         })
     }

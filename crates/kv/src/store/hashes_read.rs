@@ -86,7 +86,13 @@ pub(super) fn some_of(hash: Option<&Hash>, draw: u64, sample: Sample) -> Result<
 }
 
 /// Where to go on, 0 if this was all; and what was found.
-pub(super) fn scan(hash: Option<&Hash>, cursor: u64, count: u64, pattern: &[u8]) -> Result<Reply, Reply> {
+pub(super) fn scan(
+    hash: Option<&Hash>,
+    cursor: u64,
+    count: u64,
+    pattern: &[u8],
+    taken: &mut u64,
+) -> Result<Reply, Reply> {
     let glob = Glob::new(pattern, Case::Sensitive);
     let mut answer = Answer { replies: Vec::new(), bytes: 0, with_values: true };
     let (mut left, mut steps, mut next) = (count, 0, 0);
@@ -107,6 +113,7 @@ pub(super) fn scan(hash: Option<&Hash>, cursor: u64, count: u64, pattern: &[u8])
     } else {
         for field in hash.into_iter().flat_map(Hash::fields) {
             if steps > MAX_STEPS {
+                *taken += steps;
                 return Err(Reply::error_text("ERR pattern takes too long for so long fields"));
             }
             if fits(field, &mut steps) {
@@ -114,6 +121,7 @@ pub(super) fn scan(hash: Option<&Hash>, cursor: u64, count: u64, pattern: &[u8])
             }
         }
     }
+    *taken += steps;
     let cursor = Bytes::copy_from_slice(itoa::Buffer::new().format(next).as_bytes());
     Ok(Reply::Array(vec![Reply::Bulk(cursor), Reply::Array(answer.replies)]))
 }

@@ -61,7 +61,9 @@ impl Store {
     /// One of the keys, which `draw` decides: of those that are held, the one with so many in front of it, in
     /// SCAN's order; if its time is over, the next one.
     pub(super) fn random_key(&self, draw: u64) -> Reply {
-        let Some(chosen) = draw.checked_rem(self.keys as u64) else { return Reply::Nil };
+        let Some(chosen) = draw.checked_rem(self.keys as u64).filter(|_| !self.is_empty()) else {
+            return Reply::Nil;
+        };
         let mut left = usize::try_from(chosen).expect("it is below the number of keys");
         let slot = self.slots.iter().position(|slot| match left.checked_sub(slot.len()) {
             Some(behind) => {

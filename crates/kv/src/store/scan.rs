@@ -11,9 +11,9 @@
 
 use bytes::Bytes;
 
+use super::Store;
 use super::rank::RANK_BITS;
 use super::slot_table::Entry;
-use super::{Store, too_large};
 use crate::command::MAX_ARGUMENTS;
 use crate::glob::{Case, Glob};
 use crate::reply::{MAX_REPLY_BYTES, Reply};
@@ -25,8 +25,19 @@ const MAX_COUNT: u64 = 1 << 16;
 const PAGE_BYTES: usize = 1 << 20;
 /// Nor does one that has taken so many steps to compare them with the pattern.
 pub(super) const PAGE_STEPS: u64 = 1 << 22;
-/// The most steps that one KEYS may take: about a second.
-pub(super) const MAX_STEPS: u64 = 1 << 29;
+/// The most steps that one KEYS may take, and the reads in all transactions of one entry: about a tenth of a second,
+/// well below the time after which followers elect another leader. A step is what it takes to compare a byte with a
+/// pattern, some two nanoseconds.
+pub(super) const MAX_STEPS: u64 = 1 << 26;
+/// To look at one key costs as much as so many steps.
+const KEY_STEPS: u64 = 8;
+/// So does one element of a reply, which is a copy.
+pub(super) const ELEMENT_STEPS: u64 = 16;
+/// And so does it to look for the slot with a certain key, and for that key in the slot.
+pub(super) const SLOT_STEPS: u64 = 1 << 15;
+
+/// The answer to a KEYS above any of its limits.
+const TOO_MANY_KEYS: Reply = Reply::error_text("ERR KEYS finds too many keys, or takes too long; use SCAN");
 
 /// What SCAN looks for.
 pub(super) struct Filter<'a> {
@@ -35,45 +46,43 @@ pub(super) struct Filter<'a> {
 }
 
 impl Store {
-    /// Every key of the form of `pattern`, if it takes no more steps to find them: slot by slot, and in each by their
-    /// bytes.
-    pub(super) fn keys_like(&self, pattern: &[u8], most_steps: u64) -> Reply {
+    /// Every key of the form of `pattern`, slot by slot, and in each by their bytes. An error exactly if they, their
+    /// bytes or the steps to find them are too many: the order of the table, another one on each replica, decides
+    /// only how soon that is seen.
+    pub(super) fn keys_like(&self, pattern: &[u8], most_steps: u64, steps: &mut u64) -> Reply {
         let glob = Glob::new(pattern, Case::Sensitive);
-        let (mut found, mut bytes, mut steps) = (Vec::new(), 0, 0);
+        let (mut found, mut bytes, mut taken) = (Vec::new(), 0, KEY_STEPS * self.keys as u64);
         for slot in self.slots.iter().filter(|slot| slot.len() > 0) {
             let first = found.len();
             for Entry { key, .. } in slot.iter().filter(|entry| entry.value.is_live(self.now_ms)) {
-                if steps > most_steps {
-                    return Reply::error_text("ERR pattern takes too long for so many keys; use SCAN");
-                }
-                if glob.matches_in(key, &mut steps) {
+                if glob.matches_in(key, &mut taken) {
                     bytes += key.len();
                     found.push(Reply::Bulk(Bytes::copy_from_slice(key)));
                 }
-                if bytes > MAX_REPLY_BYTES {
-                    return too_large("reply", MAX_REPLY_BYTES);
-                }
-                if found.len() > MAX_ARGUMENTS {
-                    return Reply::error(format!(
-                        "ERR reply exceeds maximum of {MAX_ARGUMENTS} keys; use SCAN"
-                    ));
+                if taken > most_steps || bytes > MAX_REPLY_BYTES || found.len() > MAX_ARGUMENTS {
+                    // How many it has taken by now is up to the order.
+                    *steps += most_steps;
+                    return TOO_MANY_KEYS;
                 }
             }
             found[first..]
                 .sort_unstable_by(|a, b| a.text().map(|text| text.1).cmp(&b.text().map(|text| text.1)));
         }
+        *steps += taken;
         Reply::Array(found)
     }
 
     /// Where to go on, 0 if this was all; and what was found.
-    pub(super) fn scan(&self, cursor: u64, count: u64, filter: &Filter<'_>) -> Reply {
+    pub(super) fn scan(&self, cursor: u64, count: u64, filter: &Filter<'_>, steps: &mut u64) -> Reply {
         let mut place = Place::from_cursor(cursor);
-        let mut page = Page { left: count.min(MAX_COUNT), ..Page::default() };
+        let count = count.min(MAX_COUNT);
+        let mut page = Page { left: count, ..Page::default() };
         loop {
             place = place.and_then(|place| self.next_filled(place));
             let Some(at) = place.filter(|_| !page.is_full()) else { break };
             place = self.look_at_slot(at, filter, &mut page);
         }
+        *steps += SLOT_STEPS + KEY_STEPS * (count - page.left) + page.steps;
         let cursor = place.map_or(0, Place::cursor);
         let cursor = Bytes::copy_from_slice(itoa::Buffer::new().format(cursor).as_bytes());
         Reply::Array(vec![Reply::Bulk(cursor), Reply::Array(page.found)])

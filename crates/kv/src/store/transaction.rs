@@ -2,13 +2,14 @@
 //!
 //! A key that was there is unchanged if it still is, and the entry that changed it last is not behind the one at
 //! which it was looked at. A key that was not there must not be there now, and no key of its slot may have been
-//! removed since: so it was not there for a while in between either, as when somebody has taken a lock and given it
-//! back. (Where Redis knows that it was another key of the slot, this answers that it may have changed: then
+//! removed since, and if it is held though its time is over it must not have come since: so it was not there for a
+//! while in between either, as when somebody has taken a lock and given it back. (Where Redis knows that it was another key of the slot, this answers that it may have changed: then
 //! the client tries again.) A key that has expired since it was looked at has changed; one that was over already
 //! then was not there.
 
 use bowline_raft::Index;
 
+use super::scan::MAX_STEPS;
 use super::{Store, too_large};
 use crate::command::{Command, Keys, MAX_ARGUMENTS, Unchanged};
 use crate::reply::{MAX_REPLY_BYTES, Reply};
@@ -25,7 +26,13 @@ impl Store {
         let Unchanged { key, existed, since } = *condition;
         match self.find(key) {
             Some(value) => existed && value.changed <= since,
-            None => !existed && self.slots[self.place(key).slot].deleted <= since,
+            None => {
+                let place = self.place(key);
+                let slot = &self.slots[place.slot];
+                // What is over may be held: it came behind `since` if it was changed there.
+                let held = slot.get(place.hash, key);
+                !existed && slot.deleted <= since && held.is_none_or(|held| held.changed <= since)
+            }
         }
     }
 
@@ -39,10 +46,16 @@ impl Store {
         if !conditions.iter().all(|condition| self.holds(condition)) {
             return Reply::Nil;
         }
-        let mut room = Room::default();
-        Reply::Array(
-            commands.iter().map(|command| fitting(self.execute(command, index), &mut room)).collect(),
-        )
+        let mut room = Room::new(self.steps_left);
+        let replies = room.fill(commands, |command, steps| {
+            if command.is_write() {
+                self.execute(command, index)
+            } else {
+                self.read_counted(command, self.now_ms, steps)
+            }
+        });
+        self.steps_left = room.steps;
+        replies
     }
 
     /// The same for commands that do not write.
@@ -51,43 +64,81 @@ impl Store {
         conditions: &[Unchanged<'_>],
         commands: &[Command<'_>],
         clock_ms: u64,
+        steps: &mut u64,
     ) -> Reply {
         if !conditions.iter().all(|condition| self.holds(condition)) {
             return Reply::Nil;
         }
-        let mut room = Room::default();
-        Reply::Array(
-            commands.iter().map(|command| fitting(self.read(command, clock_ms), &mut room)).collect(),
-        )
+        let mut room = Room::new(MAX_STEPS);
+        let replies = room.fill(commands, |command, steps| self.read_counted(command, clock_ms, steps));
+        *steps += MAX_STEPS - room.steps;
+        replies
     }
 }
 
-/// What the replies of a transaction may still take, all together.
+/// What the commands of a transaction may still take, all together.
 struct Room {
+    /// In replies.
     bytes: usize,
     /// Replies in arrays and maps. A short command may name a hash with many fields again and again.
     elements: usize,
+    /// What reads may cost. A short command may ask for all keys, and find none.
+    steps: u64,
+    /// The answer to all further reads, if a reply did not fit: none of them is made in vain.
+    refusal: Option<Reply>,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self { bytes: MAX_REPLY_BYTES, elements: MAX_ARGUMENTS }
+impl Room {
+    fn new(steps: u64) -> Self {
+        Self { bytes: MAX_REPLY_BYTES, elements: MAX_ARGUMENTS, steps, refusal: None }
     }
-}
 
-/// The reply, if there is room for it.
-fn fitting(reply: Reply, room: &mut Room) -> Reply {
-    let bytes = room.bytes.checked_sub(reply.text_bytes());
-    let elements = room.elements.checked_sub(reply.elements());
-    match (bytes, elements) {
-        (Some(bytes), Some(elements)) => {
-            *room = Room { bytes, elements };
-            reply
+    /// The replies to the commands, each of which `run` carries out, and says what it has cost.
+    fn fill(
+        &mut self,
+        commands: &[Command<'_>],
+        mut run: impl FnMut(&Command<'_>, &mut u64) -> Reply,
+    ) -> Reply {
+        let replies = commands.iter().map(|command| {
+            if let Some(refusal) = self.refusal(command) {
+                return refusal;
+            }
+            let mut steps = 0;
+            let reply = run(command, &mut steps);
+            self.steps = self.steps.saturating_sub(steps);
+            self.fitting(reply)
+        });
+        Reply::Array(replies.collect())
+    }
+
+    /// The answer to a command that is not carried out. What writes always is.
+    fn refusal(&self, command: &Command<'_>) -> Option<Reply> {
+        let is_long = command.copies_much() || matches!(command, Command::RandomKey { .. });
+        if is_long && self.steps == 0 {
+            return Some(TOO_LONG);
         }
-        (None, _) => too_large("reply", MAX_REPLY_BYTES),
-        (_, None) => Reply::error(format!("ERR reply exceeds maximum of {MAX_ARGUMENTS} elements")),
+        self.refusal.clone().filter(|_| !command.is_write())
+    }
+
+    /// The reply, if there is room for it.
+    fn fitting(&mut self, reply: Reply) -> Reply {
+        let bytes = self.bytes.checked_sub(reply.text_bytes());
+        let elements = self.elements.checked_sub(reply.elements());
+        let error = match (bytes, elements) {
+            (Some(bytes), Some(elements)) => {
+                (self.bytes, self.elements) = (bytes, elements);
+                return reply;
+            }
+            (None, _) => too_large("reply", MAX_REPLY_BYTES),
+            (_, None) => Reply::error(format!("ERR reply exceeds maximum of {MAX_ARGUMENTS} elements")),
+        };
+        self.refusal = Some(error.clone());
+        error
     }
 }
+
+/// The answer to a read for which the transactions of the entry have left no steps.
+const TOO_LONG: Reply = Reply::error_text("ERR transaction looks at too many keys or fields");
 
 #[cfg(test)]
 mod tests;

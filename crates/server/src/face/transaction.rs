@@ -14,7 +14,8 @@
 //! answered: so there must be nothing else in such a transaction.
 
 use bowline_kv::command::{
-    self, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_TRANSACTION_COMMANDS, SessionCommand, Unchanged,
+    self, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_CONDITIONS, MAX_TRANSACTION_COMMANDS, SessionCommand,
+    Unchanged,
 };
 use bowline_kv::{Command, Reply};
 
@@ -27,7 +28,9 @@ pub(super) struct Transaction {
     /// Between MULTI and EXEC.
     queue: Option<Queue>,
     watched: Vec<Watched>,
-    /// A WATCH was answered by an error: nobody knows what has changed since.
+    /// What the watched keys have together.
+    watched_bytes: usize,
+    /// A WATCH was refused or answered by an error: nobody knows what has changed since.
     is_blind: bool,
     awaited: Option<Awaited>,
 }
@@ -113,6 +116,7 @@ impl Transaction {
 
     pub(super) fn unwatch(&mut self) -> Value {
         self.watched.clear();
+        self.watched_bytes = 0;
         self.is_blind = false;
         Value::ok()
     }
@@ -131,15 +135,19 @@ impl Transaction {
         }
         if let Some(key) = keys.iter().find(|key| key.len() > command::MAX_KEY_BYTES) {
             let limit = command::MAX_KEY_BYTES;
-            return Value::error(format!(
-                "ERR key of {} bytes exceeds maximum allowed size ({limit} bytes)",
-                key.len()
-            ))
-            .into();
+            let error =
+                format!("ERR key of {} bytes exceeds maximum allowed size ({limit} bytes)", key.len());
+            self.is_blind = true;
+            return Value::error(error).into();
         }
-        let held: usize = self.watched.iter().map(|watched| watched.key.len()).sum();
         let new: usize = keys.iter().map(|key| key.len()).sum();
-        if held + new > MAX_COMMAND_BYTES || self.watched.len() + keys.len() > MAX_ARGUMENTS {
+        if self.watched.len() + keys.len() > MAX_CONDITIONS {
+            self.is_blind = true;
+            return Value::error(format!("ERR transaction exceeds maximum of {MAX_CONDITIONS} watched keys"))
+                .into();
+        }
+        if self.watched_bytes + new > MAX_COMMAND_BYTES {
+            self.is_blind = true;
             return too_large().into();
         }
         self.awaited = Some(Awaited::Watch(keys.iter().map(|key| key.to_vec()).collect()));
@@ -148,7 +156,6 @@ impl Transaction {
 
     /// Queues a command for the store.
     pub(super) fn queue_data(&mut self, args: &[&[u8]]) -> Value {
-        let watched: usize = self.watched.iter().map(|watched| watched.key.len()).sum();
         let queue = self.queue.as_mut().expect("it is open");
         let queued = match Command::parse(args) {
             Ok(Command::Session(_)) => {
@@ -159,7 +166,7 @@ impl Transaction {
                 let bytes = encoded(&command);
                 queue.bytes += bytes.len();
                 queue.arguments += args.len();
-                if watched + queue.bytes > MAX_COMMAND_BYTES || queue.arguments > MAX_ARGUMENTS {
+                if self.watched_bytes + queue.bytes > MAX_COMMAND_BYTES || queue.arguments > MAX_ARGUMENTS {
                     queue.is_broken = true;
                     return too_large();
                 }
@@ -259,6 +266,7 @@ impl Transaction {
             seen.iter().map(|reply| if let Reply::Int(number) = reply { *number } else { 0 }).collect();
         let (since, existed) = numbers.split_first().expect("the index comes first");
         let since = since.unsigned_abs();
+        self.watched_bytes += keys.iter().map(Vec::len).sum::<usize>();
         let watched = keys.into_iter().zip(existed);
         self.watched.extend(watched.map(|(key, existed)| Watched { key, existed: *existed == 1, since }));
     }
@@ -325,3 +333,6 @@ fn encoded(command: &Command<'_>) -> Vec<u8> {
     command.encode(&mut bytes);
     bytes
 }
+
+#[cfg(test)]
+mod tests;

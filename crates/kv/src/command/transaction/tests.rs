@@ -65,7 +65,27 @@ fn hostile_bytes_are_refused() {
     assert_eq!(decode(b"\x14\0\x01\x02\x0cx"), DecodeError::TrailingBytes(1));
     assert_eq!(decode(b"\x14\0\x80\x80\x04"), DecodeError::Truncated);
     assert!(matches!(decode(b"\x14\0\x81\x80\x04"), DecodeError::TooLarge { .. }));
-    assert!(matches!(decode(b"\x14\x81\x80\x40"), DecodeError::TooLarge { .. }));
+    assert!(matches!(decode(b"\x14\x81\x80\x04"), DecodeError::TooLarge { .. }));
+}
+
+/// What the connection takes from a client must get through the log.
+#[test]
+fn the_largest_transaction_is_decoded_again() {
+    let key_bytes = MAX_COMMAND_BYTES / MAX_CONDITIONS - 1;
+    let keys: Vec<_> = (0..MAX_CONDITIONS).map(|number| format!("{number:0key_bytes$}")).collect();
+    let condition = |key| Unchanged { key, existed: true, since: u64::MAX };
+    let conditions = keys.iter().map(|key| condition(key.as_bytes())).collect();
+    let exec = Command::Exec { conditions, commands: vec![Command::DbSize; MAX_TRANSACTION_COMMANDS] };
+    let in_session = Command::Session(SessionCommand::Run {
+        session: i64::MAX.cast_unsigned(),
+        number: i64::MAX.cast_unsigned(),
+        command: Box::new(exec.clone()),
+    });
+    for command in [exec, in_session] {
+        let bytes = encoded(&command);
+        assert!(bytes.len() <= MAX_ENCODED_BYTES, "{}", bytes.len());
+        assert_eq!(Command::decode(&bytes), Ok(command));
+    }
 }
 
 #[test]

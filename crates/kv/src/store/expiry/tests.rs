@@ -247,6 +247,51 @@ fn what_is_over_is_found_by_nobody_and_taken_out_bit_by_bit() {
     assert_eq!((store.len(), store.held(), store.next_expiry_ms()), (2, 2, Some(NOON + 200)));
 }
 
+/// Else those that are over would grow without end while many come.
+#[test]
+fn a_long_entry_takes_out_as_many_as_it_may_bring() {
+    let mut store = store_at_noon();
+    for number in 0..10_000 {
+        run(&mut store, &format!("set k{number} {number} px 100"));
+    }
+    store.begin_entry(NOON + 150, 2, 6000 * 8);
+    assert_eq!((store.len(), store.over(), store.held()), (0, 4000, 4000));
+    store.begin_entry(NOON + 150, 3, 100);
+    assert_eq!((store.over(), store.held()), (3000, 3000));
+}
+
+#[test]
+fn what_is_over_is_counted_as_keys_come_and_go() {
+    let mut store = store_at_noon();
+    for number in 0..3000 {
+        run(&mut store, &format!("set k{number} {number} px {}", 100 + number));
+    }
+    let counted = |store: &Store| {
+        let ends = store.slots.iter().flat_map(|slot| slot.iter()).filter_map(|entry| entry.value.expires_ms);
+        assert_eq!(store.over(), ends.filter(|at| *at <= store.now_ms).count());
+        (store.len(), store.expiring())
+    };
+    store.advance(NOON + 2599, 2);
+    assert_eq!((counted(&store), store.over()), ((500, 500), 1500));
+    run(&mut store, "set k1500 v");
+    run(&mut store, "setnx k1501 v");
+    run(&mut store, "set k1502 v px 1000");
+    run(&mut store, "del k1503");
+    run(&mut store, "expire k1504 10");
+    run(&mut store, "persist k2900");
+    assert_eq!(counted(&store), (503, 500));
+    let clone = store.clone();
+    assert_eq!(counted(&clone), counted(&store), "without its index it knows the numbers");
+    let mut other = Store::new(2);
+    other.replace(clone);
+    assert_eq!(counted(&other), counted(&store));
+    // The time does not go back.
+    store.advance(NOON, 3);
+    assert_eq!(counted(&store), (503, 500));
+    run(&mut store, "flushall");
+    assert_eq!(counted(&store), (0, 0));
+}
+
 #[test]
 fn an_index_that_a_clone_has_left_behind_is_made_anew() {
     let mut store = store_at_noon();

@@ -166,9 +166,8 @@ fn a_page_has_a_limit_whatever_count_says() {
     let pattern = format!("*{}y", "x".repeat(1000));
     let (keys, calls) = iterate(&mut store, &format!(" count 100000 match {pattern}"), |_| {});
     assert_eq!((keys.len(), calls), (0, 10), "each name takes more steps than one call may");
-    let error = Reply::error_text("ERR pattern takes too long for so many keys; use SCAN");
-    assert_eq!(store.keys_like(pattern.as_bytes(), 20_000_000), error);
-    assert_eq!(store.keys_like(pattern.as_bytes(), 200_000_000), Reply::Array(vec![]));
+    assert_eq!(store.keys_like(pattern.as_bytes(), 20_000_000, &mut 0), TOO_MANY_KEYS);
+    assert_eq!(store.keys_like(pattern.as_bytes(), 200_000_000, &mut 0), Reply::Array(vec![]));
     let too_long = Reply::error_text("ERR pattern exceeds maximum allowed size (1024 bytes)");
     for line in ["keys PATTERN", "scan 0 match PATTERN"] {
         let line = line.replace("PATTERN", &"x".repeat(1025));
@@ -185,10 +184,36 @@ fn keys_are_shown_in_the_same_order_everywhere_and_not_without_end() {
     let keys = run(&mut first, "keys *");
     assert_eq!(keys, run(&mut second, "keys *"));
     assert!(matches!(keys, Reply::Array(keys) if keys.len() == 500));
-    let long = |number: usize| format!("{}{number}", "x".repeat(65_000));
+    let long = |number: usize| format!("{number}{}", "x".repeat(65_000));
     let mut store = filled(1, (0..1040).map(long));
-    assert_eq!(run(&mut store, "keys *"), too_large("reply", MAX_REPLY_BYTES));
-    assert!(matches!(run(&mut store, "keys *7"), Reply::Array(keys) if keys.len() == 104));
+    assert_eq!(run(&mut store, "keys *"), TOO_MANY_KEYS);
+    assert!(matches!(run(&mut store, "keys 7*"), Reply::Array(keys) if keys.len() == 111));
+}
+
+/// Each replica has another seed, and what KEYS answers in a transaction that writes is recorded.
+#[test]
+fn whether_keys_fails_does_not_depend_on_the_seed() {
+    // All in one slot: in what order they come is up to the seed.
+    let long = |number: usize| format!("{{a}}{}{number}", "x".repeat(500));
+    let names = || (0..9).map(long).chain(["{a}short".to_owned()]);
+    let pattern = format!("*{}y", "x".repeat(100));
+    let steps_of = |name: &str| {
+        let mut steps = 0;
+        Glob::new(pattern.as_bytes(), Case::Sensitive).matches_in(name.as_bytes(), &mut steps);
+        steps
+    };
+    let needed: u64 = names().map(|name| KEY_STEPS + steps_of(&name)).sum();
+    for seed in 0..20 {
+        let store = filled(seed, names());
+        for less in [1, steps_of("{a}short") + 1, needed] {
+            let mut steps = 0;
+            let reply = store.keys_like(pattern.as_bytes(), needed - less, &mut steps);
+            assert_eq!((reply, steps), (TOO_MANY_KEYS, needed - less), "seed {seed}");
+        }
+        let mut steps = 0;
+        let reply = store.keys_like(pattern.as_bytes(), needed, &mut steps);
+        assert_eq!((reply, steps), (Reply::Array(vec![]), needed));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@ use bytes::Bytes;
 
 use super::super::tests::{bulk_of, run_bytes};
 use super::*;
+use crate::command::HashCommand;
 
 /// A store whose log goes on by one with each command.
 struct World(Store);
@@ -120,6 +121,33 @@ fn a_key_that_was_there_for_a_while_has_changed() {
 }
 
 #[test]
+fn a_key_that_came_and_is_over_has_changed() {
+    let mut world = World::new();
+    // Those that are swept before it.
+    for number in 0..2000 {
+        world.say(&format!("set {number} v px 5"));
+    }
+    let watched = world.watch(&["lock"]);
+    world.say("set lock somebody px 10");
+    world.0.advance(20, world.0.index() + 1);
+    assert!(world.0.over() > 1 && world.say("exists lock") == Reply::Int(0));
+    assert_eq!(world.exec(&watched, &["get lock"]), Reply::Nil);
+    assert!(world.0.over() == 0);
+}
+
+#[test]
+fn a_key_that_is_over_and_held_may_be_watched() {
+    let mut world = World::new();
+    for number in 0..5000 {
+        world.say(&format!("set {number} v px 5"));
+    }
+    world.say("set lock somebody px 10");
+    world.0.advance(20, world.0.index() + 1);
+    let watched = world.watch(&["lock"]);
+    assert_eq!(world.exec(&watched, &["get lock"]), Reply::Array(vec![Reply::Nil]));
+}
+
+#[test]
 fn a_change_within_the_entry_of_a_transaction_is_one() {
     let mut world = World::new();
     world.say("set k 1");
@@ -142,6 +170,61 @@ fn an_answer_has_its_limit_and_effects_have_none() {
     let Reply::Array(replies) = reply else { panic!("{reply:?}") };
     let text = format!("ERR reply exceeds maximum allowed size ({MAX_REPLY_BYTES} bytes)");
     assert_eq!(replies[3], Reply::error(text));
-    assert_eq!((replies[4].memory_bytes() > 1000, &replies[5]), (true, &bulk_of("w")));
+    assert_eq!((replies[4].memory_bytes() > 1000, &replies[5]), (true, &replies[3]), "no read behind it");
     assert!(replies.iter().map(Reply::memory_bytes).sum::<usize>() < MAX_REPLY_BYTES + 1000);
+    assert_eq!(world.say("get v"), bulk_of("w"));
+}
+
+/// A hash with that many fields.
+fn with_fields(world: &mut World, count: usize) {
+    let names: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+    let pairs = names.iter().map(|name| (name.as_bytes(), &b"v"[..])).collect();
+    world.run(&Command::Hash { key: b"h", command: HashCommand::Set { pairs, counts: true } });
+}
+
+#[test]
+fn behind_a_reply_that_does_not_fit_nothing_is_read() {
+    let mut world = World::new();
+    with_fields(&mut world, 300);
+    let lines: Vec<_> =
+        (0..5000).map(|number| if number % 2 == 0 { "hgetall h" } else { "incr n" }).collect();
+    let Reply::Array(replies) = world.exec(&[], &lines) else { panic!() };
+    let error = Reply::error(format!("ERR reply exceeds maximum of {MAX_ARGUMENTS} elements"));
+    let first = replies.iter().position(|reply| *reply == error).unwrap();
+    assert_eq!(first, 2 * (MAX_ARGUMENTS / 600));
+    assert!(replies[first..].iter().step_by(2).all(|reply| *reply == error));
+    assert_eq!(world.say("get n"), bulk_of("2500"), "what writes is done all the same");
+}
+
+#[test]
+fn what_is_looked_at_in_vain_is_counted() {
+    let mut world = World::new();
+    with_fields(&mut world, 1000);
+    for number in 0..1000 {
+        world.say(&format!("set key{number} v"));
+    }
+    let index = world.0.index() + 1;
+    world.0.advance(0, index);
+    let exec = |reads: &[&'static str]| {
+        let lines = reads.iter().chain(&["set a 1", "get a"]);
+        Command::Exec { conditions: vec![], commands: lines.map(|line| parse(line)).collect() }
+    };
+    for read in [
+        "keys nope*",
+        "hscan h 0 count 1000 match nope*",
+        "scan 0 match nope*",
+        "hrandfield h 1",
+        "randomkey",
+    ] {
+        world.0.steps_left = 1 << 18;
+        let Reply::Array(replies) = world.0.execute(&exec(&[read; 300]), index) else { panic!() };
+        assert!(replies[0] != TOO_LONG && replies[299] == TOO_LONG, "{read}");
+        assert_eq!(replies[300..], [Reply::Ok, bulk_of("1")], "{read}");
+        // The transactions of an entry have their steps together.
+        let Reply::Array(replies) = world.0.execute(&exec(&[read, "get a"]), index) else { panic!() };
+        assert_eq!(replies[..2], [TOO_LONG, bulk_of("1")], "{read}");
+    }
+    world.0.advance(0, index + 1);
+    let Reply::Array(replies) = world.0.execute(&exec(&["keys nope*"]), index + 1) else { panic!() };
+    assert_eq!(replies[0], Reply::Array(vec![]), "the next entry has its own");
 }
