@@ -1,8 +1,9 @@
 //! A client's connection without a socket: what the server's loop does with what arrives, and nothing that needs
 //! the loop's own figures.
 
-use bowline_kv::Command;
-use bowline_server::face::{Action, Connection, NodeInfo, Record, Settings};
+use bowline_kv::command::SessionCommand;
+use bowline_kv::{Command, Reply};
+use bowline_server::face::{Action, Connection, NodeInfo, Password, Record, Settings};
 use bowline_server::resp::{Reader, Value};
 
 use crate::frames;
@@ -18,7 +19,9 @@ pub(crate) struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    pub(crate) fn new(stores: &'a mut Stores) -> Self {
+    /// A client of a server with that password.
+    pub(crate) fn new(stores: &'a mut Stores, password: Option<&str>) -> Self {
+        let password = password.map(|text| Password::new(text.as_bytes()).expect("it is short"));
         let address = || "127.0.0.1:7379".parse().expect("an address");
         let node = NodeInfo {
             node_id: 1,
@@ -27,7 +30,7 @@ impl<'a> Client<'a> {
             pid: 1,
             listen: address(),
             data_dir: "/data".to_owned(),
-            settings: Settings::new(None, 10_000, 20_000),
+            settings: Settings::new(password, 10_000, 20_000),
             record: Record::default(),
         };
         let connection = Connection::new(1, address(), address(), &node, NOW_US);
@@ -39,6 +42,7 @@ impl<'a> Client<'a> {
         let mut reader = Reader::new();
         reader.buffer().extend_from_slice(bytes);
         while self.stores.have_room() {
+            reader.trust(self.connection.is_trusted(&self.node));
             let value = match reader.next() {
                 Ok(None) => return,
                 Ok(Some(frame)) => self.handle(&frame.args()),
@@ -54,17 +58,13 @@ impl<'a> Client<'a> {
     /// The reply to a command; none if the connection ends by it.
     fn handle(&mut self, args: &[&[u8]]) -> Option<Value> {
         let value = match self.connection.handle(args, &self.node, NOW_US) {
-            Action::Data => match Command::parse(args) {
-                Ok(command) => self.execute(&command),
+            Action::Data => match self.connection.parse(args) {
+                Ok(command) => self.execute(&command).into(),
                 Err(error) => error.into(),
             },
-            Action::Exec(bytes) => {
-                let command = Command::decode(&bytes).expect("the connection has encoded it");
-                Connection::exec_value(self.stores.execute(&command))
-            }
+            Action::Exec(bytes) => Connection::exec_value(self.execute_encoded(&bytes)),
             Action::Await(bytes) => {
-                let command = Command::decode(&bytes).expect("the connection has encoded it");
-                let reply = self.stores.execute(&command);
+                let reply = self.execute_encoded(&bytes);
                 self.connection.answered(reply, &self.node, NOW_US, |_, action| match action {
                     Action::Reply(value) => value,
                     _ => Value::ok(),
@@ -82,14 +82,17 @@ impl<'a> Client<'a> {
         Some(value)
     }
 
-    fn execute(&mut self, command: &Command<'_>) -> Value {
-        match command {
-            // The replica's to carry out.
-            Command::Session(_) => {
-                check_encoding(command);
-                Value::ok()
-            }
-            command => self.stores.execute(command).into(),
+    fn execute_encoded(&mut self, bytes: &[u8]) -> Reply {
+        self.execute(&Command::decode(bytes).expect("the connection has encoded it"))
+    }
+
+    /// What the replica does with it, where every request of a session is its first sending.
+    fn execute(&mut self, command: &Command<'_>) -> Reply {
+        let Command::Session(session) = command else { return self.stores.execute(command) };
+        check_encoding(command);
+        match session {
+            SessionCommand::Run { command, .. } => self.stores.execute(command),
+            SessionCommand::Open | SessionCommand::Close { .. } | SessionCommand::SetLimits(_) => Reply::Ok,
         }
     }
 

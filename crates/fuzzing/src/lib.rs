@@ -65,14 +65,19 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Read {
     (commands, None, reader.pending_bytes())
 }
 
-/// Sends `input` over a client's connection and carries out what it asks for.
+/// The password of one server in eight.
+const PASSWORD: &str = "x";
+
+/// Sends `input` over a client's connection and carries out what it asks for. Its length says whether the server has a
+/// password.
 ///
 /// # Panics
 ///
 /// If anything on the way does, and if one of the checks in the [table](self) fails.
 pub fn commands(input: &[u8]) {
     let mut stores = Stores::take();
-    Client::new(&mut stores).send(input);
+    let password = input.len().is_multiple_of(8).then_some(PASSWORD);
+    Client::new(&mut stores, password).send(input);
     // To look at every slot takes longer than all else, so some inputs do, by what is in them: a fuzzer that likes one
     // of its bytes would like to do nothing else.
     if input.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) == 0 {

@@ -53,6 +53,7 @@ const WORDS: &[&str] = &[
     "ASYNC",
     "3",
     "AUTH",
+    "EXEC",
     "SETNAME",
     "LIST",
     "INFO",
@@ -99,6 +100,13 @@ fn session() -> impl Strategy<Value = Vec<u8>> {
         }
         bytes
     })
+}
+
+/// The tests behind this one find such commands by chance, or do not.
+#[test]
+fn a_request_of_a_session_may_be_a_transaction() {
+    bowline_fuzzing::commands(b"MULTI\r\nSET a 1\r\nONCE 1 1 EXEC\r\nGET a\r\n");
+    bowline_fuzzing::commands(b"ONCE 1 1 SET a 1\r\n");
 }
 
 proptest! {

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::accept::Acceptor;
 use crate::frame::{self, Greeting, Kept, Kind};
 use crate::options::Member;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Wanted};
 use crate::shell::Shell;
 use crate::snapshot::{self, Sending};
 
@@ -143,7 +143,7 @@ impl Link {
             while let Some(payload) = frame::take(buffer).map_err(no_message)? {
                 on_frame(payload).map_err(no_message)?;
             }
-            self.outbox.wait(stream, true).await.map_err(|error| error.to_string())?;
+            self.outbox.wait(stream, Wanted::Bytes).await.map_err(|error| error.to_string())?;
             if self.overflowed.get() {
                 return Err(format!("does not take what it is sent: {MAX_WAITING_BYTES} bytes wait for it"));
             }

@@ -1,8 +1,8 @@
 //! From the arguments of a request to a command, or to the error that Redis would answer.
 
 use super::{
-    Command, Comparison, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES,
-    Pair, SetExpiry,
+    Command, CommandSpec, Comparison, Condition, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_KEY_BYTES,
+    MAX_VALUE_BYTES, Pair, SetExpiry,
 };
 use super::{table, unsupported};
 use crate::integer;
@@ -21,9 +21,18 @@ impl<'a> Command<'a> {
     /// yet, and for what is above a limit of this module.
     pub fn parse(args: &[&'a [u8]]) -> Result<Self, Reply> {
         let (name, rest) = args.split_first().map_or((&b""[..], &[][..]), |(name, rest)| (*name, rest));
-        let Some(spec) = table::lookup(name) else {
-            return Err(unsupported::refusal(name, rest));
-        };
+        match table::lookup(name) {
+            Some(spec) => Self::parse_as(spec, args),
+            None => Err(unsupported::refusal(name, rest)),
+        }
+    }
+
+    /// The same for who has found the command by its name already: `spec` is that of the name in front of `args`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Command::parse`] says.
+    pub fn parse_as(spec: &CommandSpec, args: &[&'a [u8]]) -> Result<Self, Reply> {
         if !spec.takes(args.len()) {
             return Err(wrong_arity(spec.name));
         }
@@ -31,7 +40,7 @@ impl<'a> Command<'a> {
             return Err(Reply::error(format!("ERR command exceeds maximum of {MAX_ARGUMENTS} arguments")));
         }
         within("command", args.iter().map(|arg| arg.len()).sum(), MAX_COMMAND_BYTES)?;
-        (spec.parse)(rest)
+        (spec.parse)(&args[1..])
     }
 }
 

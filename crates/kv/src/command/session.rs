@@ -144,12 +144,13 @@ pub fn once_exec(args: &[&[u8]]) -> Option<Result<(u64, u64), Reply>> {
 
 /// The command in a session: one of the store's.
 fn inner<'a>(args: &[&'a [u8]]) -> Result<Command<'a>, Reply> {
-    if let Some(spec) = table::lookup(args[0])
-        && spec.name == "once"
-    {
-        return Err(Reply::error_text("ERR ONCE takes one command of the store, not another ONCE"));
+    match table::lookup(args[0]) {
+        Some(spec) if spec.name == "once" => {
+            Err(Reply::error_text("ERR ONCE takes one command of the store, not another ONCE"))
+        }
+        Some(spec) => Command::parse_as(spec, args),
+        None => Command::parse(args),
     }
-    Command::parse(args)
 }
 
 fn written(what: &str, text: &[u8]) -> Result<u64, Reply> {

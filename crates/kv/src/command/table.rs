@@ -62,7 +62,8 @@ const fn spec(
     CommandSpec { name, arity, flags, first_key, last_key, step, parse }
 }
 
-/// Every command, the most used first: [`lookup`] goes through them in this order.
+/// Every command, the most used first: [`lookup`] goes through them in this order. The server, which knows more
+/// commands than these, has an index of all of them.
 pub static SPECS: &[CommandSpec] = &[
     spec("get", 2, READ, ONE, parse::get),
     spec("set", -3, WRITE_GROWS, ONE, parse_expiry::set),

@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 
 use self::state::{Brief, Form, MAX_UNREAD_BYTES, Moment, Owed, State};
 use crate::face::{Action, Connection, KillFilter};
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Wanted};
 use crate::resp::Args;
 use crate::shell::Shell;
 
@@ -81,9 +81,14 @@ impl Client {
             if self.is_finished() {
                 return self.linger(shell).await;
             }
-            let may_read = self.may_read(shell);
-            self.outbox.wait(&self.stream, may_read).await?;
-            if may_read && !self.read(shell)? {
+            let wanted = self.wanted(shell);
+            let ready = self.outbox.wait(&self.stream, wanted).await?;
+            let has_ended = match wanted {
+                Wanted::Bytes => !self.read(shell)?,
+                Wanted::End => ready.is_error() || ready.is_read_closed(),
+                Wanted::Nothing => ready.is_error(),
+            };
+            if has_ended {
                 return Ok(());
             }
             if self.goes_on.take() {
@@ -112,7 +117,7 @@ impl Client {
                         if shell.is_stopping() {
                             return Ok(());
                         }
-                        self.outbox.wait(&self.stream, true).await?;
+                        self.outbox.wait(&self.stream, Wanted::Bytes).await?;
                     }
                     Err(error) => return Err(error),
                 }
@@ -174,18 +179,20 @@ impl Client {
         filter.keeps(&self.state.borrow().connection, asker.0)
     }
 
-    fn may_read(&self, shell: &Shell) -> bool {
+    /// Whether it may be read, and if not, whether its end matters all the same.
+    fn wanted(&self, shell: &Shell) -> Wanted {
         let mut state = self.state.borrow_mut();
         state.full = !state.has_room();
         if state.closing || self.outbox.len() >= state.max_unread_bytes(shell) {
-            return false;
+            return Wanted::Nothing;
         }
-        // What comes behind a command that is waited for stays where it is; the end of the connection must be seen.
-        let is_blocked = state.awaits || state.held.is_some() && shell.pause.is_on();
-        if is_blocked {
-            return state.reader.pending_bytes() < MAX_AHEAD_BYTES;
+        // What comes behind a command that is waited for stays where it is; the end of the connection must be seen,
+        // since nobody knows how long it waits.
+        if state.is_blocked(shell) {
+            let has_room = state.reader.pending_bytes() < MAX_AHEAD_BYTES;
+            return if has_room { Wanted::Bytes } else { Wanted::End };
         }
-        !state.full && shell.has_room(self.id)
+        if !state.full && shell.has_room(self.id) { Wanted::Bytes } else { Wanted::Nothing }
     }
 
     /// Takes what has arrived. False at the end of the stream.
@@ -201,7 +208,7 @@ impl Client {
     fn read_with_memory(&self, shell: &Rc<Shell>) -> io::Result<bool> {
         for _ in 0..READS_A_TURN {
             self.take_commands(shell);
-            if !self.may_read(shell) {
+            if self.wanted(shell) != Wanted::Bytes {
                 break;
             }
             let mut state = self.state.borrow_mut();
@@ -272,7 +279,7 @@ impl Client {
             Brief::default()
         };
         let action = match action {
-            Action::Data => match Command::parse(args) {
+            Action::Data => match state.connection.parse(args) {
                 Ok(command) => {
                     shell.submit(self.id, state.first_token + state.owed.len() as u64, &command);
                     state.owe_later(Form::Plain, brief, moment);

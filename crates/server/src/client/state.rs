@@ -223,6 +223,11 @@ impl State {
         }
     }
 
+    /// Whether it waits for something that may take as long as a client likes.
+    pub(super) fn is_blocked(&self, shell: &Shell) -> bool {
+        self.awaits || self.held.is_some() && shell.pause.is_on()
+    }
+
     /// Whether commands may be taken, for what is owed.
     pub(super) fn has_room(&self) -> bool {
         !self.awaits

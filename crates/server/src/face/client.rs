@@ -17,7 +17,7 @@ pub enum ClientFilter {
     All,
     /// None: a kind that does not exist here, such as replicas.
     Nobody,
-    /// Those with these ids.
+    /// Those with these ids, the lowest first.
     Ids(Vec<u64>),
 }
 
@@ -27,7 +27,7 @@ impl ClientFilter {
         match self {
             Self::All => true,
             Self::Nobody => false,
-            Self::Ids(ids) => ids.contains(&connection.id),
+            Self::Ids(ids) => ids.binary_search(&connection.id).is_ok(),
         }
     }
 }
@@ -45,8 +45,11 @@ pub(super) fn list(args: &[&[u8]]) -> Action {
         }
         [option, ids @ ..] if option.eq_ignore_ascii_case(b"ID") && !ids.is_empty() => {
             let ids = ids.iter().map(|id| u64::try_from(canonical_integer(id)?).ok().filter(|id| *id > 0));
-            match ids.collect() {
-                Some(ids) => Action::ClientList(ClientFilter::Ids(ids)),
+            match ids.collect::<Option<Vec<_>>>() {
+                Some(mut ids) => {
+                    ids.sort_unstable();
+                    Action::ClientList(ClientFilter::Ids(ids))
+                }
                 None => Value::error("ERR Invalid client ID").into(),
             }
         }

@@ -2,9 +2,13 @@
 
 use bowline_kv::glob::{Case, Glob};
 
+use super::room::Room;
 use super::table::{self, Facts};
-use super::{data, syntax_error};
+use super::{data, syntax_error, too_long};
 use crate::resp::Value;
+
+/// The longest pattern of a command's name, in bytes: a few times as long as any name.
+const MAX_NAME_PATTERN_BYTES: usize = 128;
 
 /// `COMMAND`.
 pub(super) fn all() -> Value {
@@ -21,7 +25,8 @@ pub(super) fn info(names: &[&[u8]]) -> Value {
     if names.is_empty() {
         return all();
     }
-    Value::Array(names.iter().map(|name| table::describe(name).map_or(Value::Nil, describe)).collect())
+    let described = names.iter().map(|name| table::describe(name).map_or(Value::Nil, describe));
+    Room::new().collect(described, Value::memory_bytes).map_or_else(|error| error, Value::Array)
 }
 
 /// `COMMAND DOCS [name ...]`: what is not known is left out.
@@ -30,7 +35,9 @@ pub(super) fn docs(names: &[&[u8]]) -> Value {
     if names.is_empty() {
         return Value::Map(table::all().map(document).collect());
     }
-    Value::Map(names.iter().filter_map(|name| table::describe(name)).map(document).collect())
+    let documents = names.iter().filter_map(|name| table::describe(name)).map(document);
+    let bytes_of = |(name, document): &(Value, Value)| name.memory_bytes() + document.memory_bytes();
+    Room::new().collect(documents, bytes_of).map_or_else(|error| error, Value::Map)
 }
 
 /// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`.
@@ -47,6 +54,9 @@ pub(super) fn list(args: &[&[u8]]) -> Value {
                         .iter()
                         .any(|category| category.as_bytes()[1..].eq_ignore_ascii_case(wanted))
                 }),
+                b"PATTERN" if wanted.len() > MAX_NAME_PATTERN_BYTES => {
+                    return too_long("pattern", MAX_NAME_PATTERN_BYTES);
+                }
                 b"PATTERN" => {
                     Box::new(|facts| Glob::new(wanted, Case::Insensitive).matches(facts.name.as_bytes()))
                 }

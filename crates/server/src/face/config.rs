@@ -1,9 +1,10 @@
 //! CONFIG: the settings that tools ask for, under Redis's names for them, with what is true here.
 
+use bowline_kv::command::MAX_PATTERN_BYTES;
 use bowline_kv::glob::{Case, Glob};
 
 use super::settings::{MAX_SLOW_LOG_LEN, Password, Settings};
-use super::{NodeInfo, quoted, syntax_error};
+use super::{NodeInfo, quoted, syntax_error, too_long};
 use crate::resp::{MAX_BULK_BYTES, Value, canonical_integer};
 
 /// What can be set, with the names for which there is something to change.
@@ -48,8 +49,12 @@ fn settings(node: &NodeInfo) -> [(&'static str, Vec<u8>); 20] {
     ]
 }
 
-/// `CONFIG GET pattern ...`: every setting that one of the patterns fits, once.
+/// `CONFIG GET pattern ...`: every setting that one of the patterns fits, once. All patterns together may be as long
+/// as one of KEYS.
 pub(super) fn get(patterns: &[&[u8]], node: &NodeInfo) -> Value {
+    if patterns.iter().map(|pattern| pattern.len()).sum::<usize>() > MAX_PATTERN_BYTES {
+        return too_long("pattern", MAX_PATTERN_BYTES);
+    }
     let is_wanted = |name: &str| {
         patterns.iter().any(|pattern| Glob::new(pattern, Case::Insensitive).matches(name.as_bytes()))
     };
@@ -83,7 +88,9 @@ pub(super) fn set(args: &[&[u8]], node: &NodeInfo) -> Value {
                 Ok(apply) => changes.push(apply),
                 Err(why) => return failed(&why),
             },
-            (None, Some((_, text))) if text.eq_ignore_ascii_case(pair[1]) => {}
+            // A directory's name is what it is; all others are words and numbers.
+            (None, Some(("dir", text))) if text == pair[1] => {}
+            (None, Some((known, text))) if *known != "dir" && text.eq_ignore_ascii_case(pair[1]) => {}
             (None, Some(_)) => return failed("can't set immutable config"),
             (None, None) => {
                 return Value::error(format!(

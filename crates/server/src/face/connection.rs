@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bowline_kv::Reply;
 use bowline_kv::command::once_exec;
+use bowline_kv::{Command, Reply};
 
 use super::client::{self, ClientFilter, KillFilter, PauseMode};
+use super::room::Room;
 use super::slowlog::{self, Slow};
 use super::table::{self, Call, CommandNumber, Found};
 use super::transaction::{self, Part, Transaction};
@@ -18,7 +19,7 @@ use crate::resp::{Protocol, Value, canonical_integer};
 pub enum Action {
     /// Answer with this.
     Reply(Value),
-    /// A command for the store.
+    /// A command for the store: that of [`Connection::parse`].
     Data,
     /// An encoded command for the store. Its answer is sent as [`Connection::exec_value`] says.
     Exec(Vec<u8>),
@@ -197,6 +198,18 @@ impl Connection {
         self.called
     }
 
+    /// The store's command that was taken last, of those same arguments: for [`Action::Data`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Command::parse`] says.
+    pub fn parse<'a>(&self, args: &[&'a [u8]]) -> Result<Command<'a>, Reply> {
+        match self.called.and_then(table::spec) {
+            Some(spec) => Command::parse_as(spec, args),
+            None => Command::parse(args),
+        }
+    }
+
     /// Whether `CLIENT PAUSE` lets this command wait: all but those that end the pause, or those that may write.
     pub fn is_paused_by(args: &[&[u8]], pause: PauseMode) -> bool {
         match pause {
@@ -256,14 +269,15 @@ impl Connection {
             Ok(parts) => parts,
             Err(value) => return value,
         };
+        let mut room = Room::new();
         let values = parts.into_iter().map(|part| match part {
             Part::Done(value) => value,
-            Part::Own(args) => {
+            Part::Own(args) => room.carry_out(|| {
                 let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
                 let Found::Call(call, _) = table::find(&args) else { unreachable!("it was known before") };
                 let action = self.call(call, &args, node, now_us);
                 value_of(self, action)
-            }
+            }),
         });
         Value::Array(values.collect())
     }

@@ -121,9 +121,9 @@ pub(super) fn second_key_flags(name: &str) -> Option<&'static [&'static str]> {
 /// What the table of the server describes, with its subcommands.
 const CONTAINERS: [&str; 2] = ["object", "memory"];
 
-/// The store's commands.
-pub(super) fn all() -> impl Iterator<Item = Facts> {
-    SPECS.iter().filter(|spec| !CONTAINERS.contains(&spec.name)).map(facts)
+/// The store's commands, as the store knows them and as COMMAND describes them.
+pub(super) fn all() -> impl Iterator<Item = (&'static CommandSpec, Facts)> {
+    SPECS.iter().filter(|spec| !CONTAINERS.contains(&spec.name)).map(|spec| (spec, facts(spec)))
 }
 
 fn facts(spec: &CommandSpec) -> Facts {

@@ -37,6 +37,7 @@ pub mod info;
 #[cfg(test)]
 mod page;
 mod record;
+mod room;
 mod settings;
 mod slowlog;
 mod table;
@@ -57,6 +58,11 @@ pub const REDIS_VERSION: &str = "7.4.0";
 
 fn wrong_arity(name: &str) -> Value {
     Value::error(format!("ERR wrong number of arguments for '{name}' command"))
+}
+
+/// The answer to something of a client's that is longer than it may be.
+fn too_long(what: &str, limit: usize) -> Value {
+    Value::error(format!("ERR {what} exceeds maximum allowed size ({limit} bytes)"))
 }
 
 fn syntax_error() -> Value {

@@ -1,7 +1,7 @@
 //! What was counted of commands since the start or the last `CONFIG RESETSTAT`, and which were slow.
 
 use std::cell::{Ref, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
 use super::histogram::Histogram;
@@ -90,7 +90,6 @@ impl Record {
         for (name, calls) in self.named(|calls| calls.calls > 0 || calls.rejected > 0) {
             let Calls { calls, total_us, rejected, failed, .. } = calls;
             // A share for people: what is lost of a huge number is not seen.
-            #[allow(clippy::cast_precision_loss)]
             let each = if calls > 0 { total_us as f64 / calls as f64 } else { 0.0 };
             write!(
                 out,
@@ -120,12 +119,11 @@ impl Record {
 
     /// `LATENCY HISTOGRAM [command ...]`: a container's name stands for its subcommands.
     pub(super) fn histograms(&self, names: &[&[u8]]) -> Value {
+        let wanted: BTreeSet<&str> =
+            names.iter().filter_map(|name| table::describe(name)).map(|facts| facts.name).collect();
         let is_wanted = |name: &str| {
-            let container = name.split_once('|').map(|(container, _)| container);
-            names.is_empty()
-                || names.iter().any(|wanted| {
-                    table::is(name, wanted) || container.is_some_and(|container| table::is(container, wanted))
-                })
+            let container = name.split_once('|').map_or(name, |(container, _)| container);
+            names.is_empty() || wanted.contains(name) || wanted.contains(container)
         };
         let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
         let of_command = |(name, calls): (&'static str, Calls)| {

@@ -91,7 +91,7 @@ impl Client {
             let value = match self.reader.next() {
                 Ok(None) => break,
                 Ok(Some(frame)) => match self.connection.handle(&frame.args(), &self.node, NOW_US) {
-                    Action::Data => Some(match Command::parse(&frame.args()) {
+                    Action::Data => Some(match self.connection.parse(&frame.args()) {
                         Ok(command) => Self::execute(store.as_deref(), &command).into(),
                         Err(error) if self.store.is_some() => error.into(),
                         Err(_) => Value::Nil,

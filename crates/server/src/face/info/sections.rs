@@ -256,7 +256,6 @@ fn human(bytes: u64) -> String {
         return format!("{bytes}B");
     }
     // The share is rounded to two places, so the loss of the lowest bits is not seen.
-    #[allow(clippy::cast_precision_loss)]
     let mut share = bytes as f64 / 1024.0;
     let mut unit = 0;
     while share >= 1024.0 && unit + 1 < UNITS.len() {

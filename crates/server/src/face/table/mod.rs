@@ -7,6 +7,7 @@ mod rows;
 
 use std::sync::LazyLock;
 
+use bowline_kv::command::{CommandSpec, lookup};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -127,7 +128,20 @@ impl CommandNumber {
 enum Owner {
     /// Answered by this call; a container has none.
     Face(Option<Call>),
-    Store,
+    /// The store's, which knows it by this.
+    Store(&'static CommandSpec),
+}
+
+impl Owner {
+    /// Of a row of this module.
+    fn of_row(call: Option<Call>, facts: &Facts) -> Self {
+        match (call, facts.subcommand()) {
+            (Some(Call::Store), Some((container, _))) => {
+                Self::Store(lookup(container.as_bytes()).expect("the store knows its containers"))
+            }
+            (call, _) => Self::Face(call),
+        }
+    }
 }
 
 /// Every row, and where to find it: each command is looked up here.
@@ -137,8 +151,9 @@ struct Index {
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
-    let own = COMMANDS.iter().chain(SUBCOMMANDS).map(|(call, facts)| (Owner::Face(*call), *facts));
-    let rows: Vec<_> = own.chain(super::data::all().map(|facts| (Owner::Store, facts))).collect();
+    let own = COMMANDS.iter().chain(SUBCOMMANDS).map(|(call, facts)| (Owner::of_row(*call, facts), *facts));
+    let of_store = super::data::all().map(|(spec, facts)| (Owner::Store(spec), facts));
+    let rows: Vec<_> = own.chain(of_store).collect();
     let numbered = |(place, (_, facts)): (usize, &(Owner, Facts))| {
         (facts.name.as_bytes(), CommandNumber(u16::try_from(place).expect("there are fewer commands")))
     };
@@ -185,6 +200,14 @@ pub(super) fn name(number: CommandNumber) -> &'static str {
     INDEX.row(number).1.name
 }
 
+/// What the store knows a command by, if it is the store's.
+pub(super) fn spec(number: CommandNumber) -> Option<&'static CommandSpec> {
+    match INDEX.row(number).0 {
+        Owner::Store(spec) => Some(spec),
+        Owner::Face(_) => None,
+    }
+}
+
 /// Whether carrying it out may change what is stored. EXEC may.
 pub(super) fn may_write(args: &[&[u8]]) -> bool {
     match find(args) {
@@ -229,7 +252,7 @@ pub(super) fn find(args: &[&[u8]]) -> Found {
         return Found::Refused(wrong_arity(facts.name), Some(number));
     }
     match (owner, args.get(1)) {
-        (Owner::Store, _) => Found::Store(number),
+        (Owner::Store(_), _) => Found::Store(number),
         (Owner::Face(_), Some(subcommand)) if subcommands(facts.name).next().is_some() => {
             find_subcommand(facts.name, subcommand, args.len())
         }
@@ -241,7 +264,7 @@ pub(super) fn find(args: &[&[u8]]) -> Found {
 fn find_subcommand(container: &str, subcommand: &[u8], count: usize) -> Found {
     if let Some(number) = INDEX.find(container.as_bytes(), Some(subcommand)) {
         return match INDEX.row(number) {
-            (Owner::Face(Some(Call::Store)), facts) if facts.takes(count) => Found::Store(number),
+            (Owner::Store(_), facts) if facts.takes(count) => Found::Store(number),
             (Owner::Face(Some(call)), facts) if facts.takes(count) => Found::Call(*call, number),
             (_, facts) => Found::Refused(wrong_arity(facts.name), Some(number)),
         };
@@ -272,7 +295,7 @@ pub(super) fn subcommands(container: &str) -> impl Iterator<Item = Facts> {
 
 /// Every command of this server, those of the store included, without subcommands.
 pub(super) fn all() -> impl Iterator<Item = Facts> {
-    super::data::all().chain(COMMANDS.iter().map(|(_, facts)| *facts))
+    super::data::all().map(|(_, facts)| facts).chain(COMMANDS.iter().map(|(_, facts)| *facts))
 }
 
 /// The command that `args` call, or the subcommand.
