@@ -2,15 +2,16 @@
 //! what it wants sent, by whatever network, and reports what became of it.
 //!
 //! ```text
-//! begin(operation, deadline) ─┐   ┌───────┐   ┌─ Send   ask that server, then answered(...)
-//!                             ├──▶│ Clerk │──▶├─ Wait   nothing to be sent until then
-//! answered(answer)           ─┘   └───────┘   └─ Done   the call is over
+//! begin(command, deadline) ─┐   ┌───────┐   ┌─ Send   ask that server, then answered(...)
+//!                           ├──▶│ Clerk │──▶├─ Wait   nothing to be sent until then
+//! answered(answer)         ─┘   └───────┘   └─ Done   the call is over
 //! ```
 //!
 //! A clerk makes one call at a time. It asks the server that led when it last heard of one, and goes on to another
 //! one when that does not lead or says nothing, for ever or until the call's deadline. Each sending of a
 //! call has the same session and number, so the call happens once: see [`once`](crate::session::once).
-//! The session is opened by the first call that writes. Reads need none.
+//! The session is opened by the first call that writes. Reads need none. The clerk keeps no command: whoever drives
+//! it does, and is told how to send it ([`Sending`]).
 //!
 //! | a sending is answered by | then |
 //! |---|---|
@@ -37,7 +38,7 @@ use crate::reply::Reply;
 /// burden them, short beside an election.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a call asks for.
+/// What a call of the course labs asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// The value of a key; of a missing one the empty string.
@@ -59,28 +60,19 @@ pub enum Operation {
         /// What comes behind its value.
         value: Bytes,
     },
-    /// Any other command about keys, or a transaction.
-    Command(Encoded),
 }
 
-/// A command as bytes, of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded(Vec<u8>);
-
-impl Encoded {
-    /// That command.
-    ///
-    /// # Panics
-    ///
-    /// If it is about sessions, or is WATCH: they cannot be in a session.
-    pub fn new(command: &Command<'_>) -> Self {
-        assert!(
-            !matches!(command, Command::Session(_) | Command::Watch { .. }),
-            "no command that a session runs: {command:?}"
-        );
-        let mut bytes = Vec::new();
-        command.encode(&mut bytes);
-        Self(bytes)
+impl Operation {
+    /// As a command of the store.
+    pub fn command(&self) -> Command<'_> {
+        match self {
+            Self::Get { key } => Command::Get { key },
+            Self::Put { key, value } => {
+                let (condition, expiry) = (Condition::Always, SetExpiry::Never);
+                Command::Set { key, value, condition, get: false, expiry }
+            }
+            Self::Append { key, value } => Command::Append { key, value },
+        }
     }
 }
 
@@ -123,19 +115,48 @@ pub enum CallError {
 
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Send this to that server, and report to [`Clerk::answered`] what comes of it; silence, at the latest when
+pub enum Step {
+    /// Send the call's command to that server, and report to [`Clerk::answered`] what comes of it; silence, at the latest when
     /// the call's deadline is past.
     Send {
         /// Which.
         server: usize,
-        /// What it is asked.
-        command: Command<'a>,
+        /// How.
+        what: Sending,
     },
     /// Come again at this time.
     Wait(Duration),
     /// The call is over, and this was answered: never an error. [`Reply::into_value`] is what a get has read.
     Done(Result<Reply, CallError>),
+}
+
+/// How a command is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// Not yet: a session must be opened first.
+    Open,
+    /// As it is. It only reads.
+    Plain,
+    /// As a request of a session.
+    Once {
+        /// The session's id.
+        session: u64,
+        /// The request's number in it.
+        number: u64,
+    },
+}
+
+impl Sending {
+    /// What is sent when the call's command is this one.
+    pub fn of(self, command: Command<'_>) -> Command<'_> {
+        match self {
+            Self::Open => Command::Session(SessionCommand::Open),
+            Self::Plain => command,
+            Self::Once { session, number } => {
+                Command::Session(SessionCommand::Run { session, number, command: Box::new(command) })
+            }
+        }
+    }
 }
 
 /// A client of the store. See the module's own page.
@@ -157,7 +178,6 @@ struct Session {
 
 #[derive(Debug)]
 struct Call {
-    operation: Operation,
     writes: bool,
     deadline: Option<Duration>,
     /// Its number in the present session, once it has been sent there.
@@ -171,20 +191,6 @@ struct Call {
     /// The end of a pause.
     pause_ends: Option<Duration>,
     outcome: Option<Result<Reply, CallError>>,
-}
-
-impl Operation {
-    fn command(&self) -> Command<'_> {
-        match self {
-            Self::Get { key } => Command::Get { key },
-            Self::Put { key, value } => {
-                let (condition, expiry) = (Condition::Always, SetExpiry::Never);
-                Command::Set { key, value, condition, get: false, expiry }
-            }
-            Self::Append { key, value } => Command::Append { key, value },
-            Self::Command(Encoded(bytes)) => Command::decode(bytes).expect("it was encoded here"),
-        }
-    }
 }
 
 impl Clerk {
@@ -216,13 +222,20 @@ impl Clerk {
     /// Begins a call, with a time at which it is given up. A call that is not over is dropped: its number stays
     /// used, so what was sent of it has its effect before the next write of this clerk or never. If it was
     /// waiting for a server, that one has had its time, and the next one is asked.
-    pub fn begin(&mut self, operation: Operation, deadline: Option<Duration>) {
+    ///
+    /// # Panics
+    ///
+    /// If the command is about sessions, or is WATCH: they cannot be in a session.
+    pub fn begin(&mut self, command: &Command<'_>, deadline: Option<Duration>) {
+        assert!(
+            !matches!(command, Command::Session(_) | Command::Watch { .. }),
+            "no command that a session runs: {command:?}"
+        );
         if self.call.as_ref().is_some_and(|call| call.is_out) {
             self.server = (self.server + 1) % self.servers;
         }
         self.call = Some(Call {
-            writes: operation.command().is_write(),
-            operation,
+            writes: command.is_write(),
             deadline,
             number: None,
             is_uncertain: false,
@@ -238,7 +251,7 @@ impl Clerk {
     /// # Panics
     ///
     /// Without a call, or while a sending is not answered.
-    pub fn next(&mut self, now: Duration) -> Step<'_> {
+    pub fn next(&mut self, now: Duration) -> Step {
         let servers = self.servers;
         let call = self.call.as_mut().expect("a call was begun");
         assert!(!call.is_out, "a sending is not answered yet");
@@ -246,8 +259,7 @@ impl Clerk {
             self.call = None;
             return Step::Done(outcome);
         }
-        if call.deadline.is_some_and(|deadline| now >= deadline) {
-            let error = call.no_effect_of_this("no result by the deadline");
+        if let Some(error) = call.end(now) {
             self.call = None;
             return Step::Done(Err(error));
         }
@@ -260,22 +272,21 @@ impl Clerk {
         }
         call.pause_ends = None;
         call.is_out = true;
-        Step::Send { server: self.server, command: self.request() }
+        Step::Send { server: self.server, what: self.sending() }
     }
 
-    /// The request that is to be sent: the operation, or what must come in front of it.
-    fn request(&mut self) -> Command<'_> {
+    /// How the command is to be sent.
+    fn sending(&mut self) -> Sending {
         let call = self.call.as_mut().expect("a call was begun");
         if !call.writes {
-            return call.operation.command();
+            return Sending::Plain;
         }
-        let Some(session) = &mut self.session else { return Command::Session(SessionCommand::Open) };
+        let Some(session) = &mut self.session else { return Sending::Open };
         let number = *call.number.get_or_insert_with(|| {
             session.number += 1;
             session.number
         });
-        let command = Box::new(call.operation.command());
-        Command::Session(SessionCommand::Run { session: session.id, number, command })
+        Sending::Once { session: session.id, number }
     }
 
     /// What became of the last sending.
@@ -287,6 +298,7 @@ impl Clerk {
         let servers = self.servers;
         let call = self.call.as_mut().filter(|call| call.is_out).expect("a sending is out");
         call.is_out = false;
+        let next = (self.server + 1) % servers;
         match answer {
             Answer::Result(reply) => {
                 call.misses = 0;
@@ -294,7 +306,6 @@ impl Clerk {
             }
             Answer::NotLeader(leader) => {
                 call.misses += 1;
-                let next = (self.server + 1) % servers;
                 self.server =
                     leader.filter(|&leader| leader < servers && leader != self.server).unwrap_or(next);
             }
@@ -302,7 +313,7 @@ impl Clerk {
                 call.misses += 1;
                 // An OPEN that took effect unseen has no effect on any key.
                 call.is_uncertain |= call.number.is_some();
-                self.server = (self.server + 1) % servers;
+                self.server = next;
             }
         }
     }
@@ -310,34 +321,39 @@ impl Clerk {
     fn result(&mut self, reply: Reply) {
         let call = self.call.as_mut().expect("a call was begun");
         let is_open = call.writes && call.number.is_none();
-        call.outcome = match reply {
-            Reply::Int(id) if is_open => {
-                let id = u64::try_from(id).expect("a session's id is positive");
-                self.session = Some(Session { id, number: 0 });
-                None
-            }
-            Reply::Error(text) => {
-                let says = |word: &str| text.starts_with(word.as_bytes());
-                let is_gone = says("NOSESSION ") || says("ONCESTALE ");
-                if is_gone {
-                    self.session = None;
-                }
-                let told = String::from_utf8_lossy(&text).into_owned();
-                match (is_gone, is_open || says("LOGFULL ")) {
-                    (true, _) if !call.is_uncertain => {
-                        call.number = None;
-                        None
-                    }
-                    (false, false) => Some(Err(CallError::Failed(told))),
-                    _ => Some(Err(call.no_effect_of_this(&told))),
-                }
-            }
-            reply => Some(Ok(reply)),
+        if let Reply::Int(id) = reply
+            && is_open
+        {
+            let id = u64::try_from(id).expect("a session's id is positive");
+            self.session = Some(Session { id, number: 0 });
+            return;
+        }
+        let Reply::Error(text) = &reply else {
+            call.outcome = Some(Ok(reply));
+            return;
         };
+        let told = String::from_utf8_lossy(text).into_owned();
+        let is_gone = text.starts_with(b"NOSESSION ") || text.starts_with(b"ONCESTALE ");
+        if is_gone {
+            self.session = None;
+        }
+        if is_gone && !call.is_uncertain {
+            call.number = None;
+        } else if is_open || is_gone || text.starts_with(b"LOGFULL ") {
+            call.outcome = Some(Err(call.no_effect_of_this(&told)));
+        } else {
+            call.outcome = Some(Err(CallError::Failed(told)));
+        }
     }
 }
 
 impl Call {
+    /// Why it has to end at the time `now`, if it does.
+    fn end(&self, now: Duration) -> Option<CallError> {
+        self.deadline.filter(|deadline| now >= *deadline)?;
+        Some(self.no_effect_of_this("no result by the deadline"))
+    }
+
     /// What is known when the last sending, or the lack of one, had no effect.
     fn no_effect_of_this(&self, why: &str) -> CallError {
         if self.is_uncertain {
