@@ -18,7 +18,7 @@
 //! | a result | that is the call's |
 //! | "I do not lead" | it had no effect; the next one goes to the leader that was named, or to the next server |
 //! | silence | it may have had an effect; the next one goes to the next server |
-//! | a refusal: no such session, a stale number, no room in the log | this sending had no effect |
+//! | a refusal: no such session, a stale number, no room in the log, a wrong password | this sending had no effect |
 //!
 //! A refusal says nothing of earlier sendings. So when one of a write was met by silence, the call ends as
 //! [`CallError::Unknown`] whatever a later sending is refused by; only when none was, it ends as
@@ -37,6 +37,20 @@ use crate::reply::Reply;
 /// How long it waits when it has asked as many servers as there are without a result: long enough not to
 /// burden them, short beside an election.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How the errors begin by which a server refuses what it has not looked at any further: the log is full, it does not
+/// know who asks, or does not understand what. Whatever else a server answers is a result.
+const REFUSALS: [&[u8]; 9] = [
+    b"LOGFULL ",
+    b"NOAUTH ",
+    b"WRONGPASS ",
+    b"NOPERM ",
+    b"EXECABORT ",
+    b"ERR unknown command ",
+    b"ERR command ",
+    b"ERR option ",
+    b"ERR Protocol error",
+];
 
 /// What a call of the course labs asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -339,7 +353,7 @@ impl Clerk {
         }
         if is_gone && !call.is_uncertain {
             call.number = None;
-        } else if is_open || is_gone || text.starts_with(b"LOGFULL ") {
+        } else if is_open || is_gone || REFUSALS.iter().any(|refusal| text.starts_with(refusal)) {
             call.outcome = Some(Err(call.no_effect_of_this(&told)));
         } else {
             call.outcome = Some(Err(CallError::Failed(told)));

@@ -148,7 +148,17 @@ fn without_a_sending_that_may_have_run_a_lost_session_is_replaced() {
 }
 
 /// What a server says that has not looked at the command any further. The session has nothing to do with it.
-const OF_THIS_SENDING: [&str; 1] = ["LOGFULL no room"];
+const OF_THIS_SENDING: [&str; 9] = [
+    "LOGFULL no room",
+    "NOAUTH Authentication required.",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "NOPERM this user has no permissions to run the 'set' command",
+    "EXECABORT Transaction discarded because of previous errors.",
+    "ERR unknown command 'ONCE', with args beginning with: '7' '1' ",
+    "ERR command 'hset' is not supported by this version of Bowline",
+    "ERR option 'IFEQ' is not supported by this version of Bowline",
+    "ERR Protocol error: invalid bulk length",
+];
 
 #[test]
 fn after_silence_no_refusal_makes_unknown_into_not_executed() {
