@@ -334,29 +334,27 @@ impl Clerk {
 
     fn result(&mut self, reply: Reply) {
         let call = self.call.as_mut().expect("a call was begun");
-        let is_open = call.writes && call.number.is_none();
-        if let Reply::Int(id) = reply
-            && is_open
-        {
-            let id = u64::try_from(id).expect("a session's id is positive");
-            self.session = Some(Session { id, number: 0 });
+        if call.writes && call.number.is_none() {
+            match opened(&reply) {
+                Some(id) => self.session = Some(Session { id, number: 0 }),
+                None => call.outcome = Some(Err(call.no_effect_of_this(&told(&reply)))),
+            }
             return;
         }
         let Reply::Error(text) = &reply else {
             call.outcome = Some(Ok(reply));
             return;
         };
-        let told = String::from_utf8_lossy(text).into_owned();
         let is_gone = text.starts_with(b"NOSESSION ") || text.starts_with(b"ONCESTALE ");
         if is_gone {
             self.session = None;
         }
         if is_gone && !call.is_uncertain {
             call.number = None;
-        } else if is_open || is_gone || REFUSALS.iter().any(|refusal| text.starts_with(refusal)) {
-            call.outcome = Some(Err(call.no_effect_of_this(&told)));
+        } else if is_gone || REFUSALS.iter().any(|refusal| text.starts_with(refusal)) {
+            call.outcome = Some(Err(call.no_effect_of_this(&told(&reply))));
         } else {
-            call.outcome = Some(Err(CallError::Failed(told)));
+            call.outcome = Some(Err(CallError::Failed(told(&reply))));
         }
     }
 }
@@ -375,6 +373,20 @@ impl Call {
         } else {
             CallError::NotExecuted(why.to_owned())
         }
+    }
+}
+
+/// The id of the session that was opened, if this is the answer to OPEN.
+fn opened(reply: &Reply) -> Option<u64> {
+    let Reply::Int(id) = reply else { return None };
+    u64::try_from(*id).ok().filter(|id| *id > 0)
+}
+
+/// An error's text, or what came instead of what was asked.
+fn told(reply: &Reply) -> String {
+    match reply {
+        Reply::Error(text) => String::from_utf8_lossy(text).into_owned(),
+        other => format!("ONCE OPEN was answered by {other:?}"),
     }
 }
 

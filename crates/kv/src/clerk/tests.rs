@@ -193,6 +193,20 @@ fn what_refuses_a_first_sending_or_an_opening_says_that_nothing_was_executed() {
 }
 
 #[test]
+fn what_opens_no_session_is_never_taken_for_the_calls_result() {
+    for reply in [Reply::Int(-1), Reply::Int(0), Reply::Ok, Reply::Nil, Reply::Bulk("v".into())] {
+        let mut clerk = Clerk::new(3);
+        clerk.begin(&WRITE, None);
+        assert_eq!(sends(&mut clerk, Duration::ZERO).1, "OPEN");
+        result(&mut clerk, reply.clone());
+        let outcome = done(&mut clerk);
+        assert!(matches!(outcome, Err(CallError::NotExecuted(_))), "{reply:?}: {outcome:?}");
+        clerk.begin(&WRITE, None);
+        assert_eq!(sends(&mut clerk, Duration::ZERO).1, "OPEN");
+    }
+}
+
+#[test]
 fn an_error_of_the_store_is_a_result() {
     let mut clerk = busy();
     clerk.answered(Answer::Silence);
