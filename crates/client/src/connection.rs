@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bowline_kv::Reply;
+use bowline_kv::clerk::PATIENCE;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,10 +26,6 @@ use crate::resp::{self, NoReply, Reader};
 
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
-
-/// How long a node that owes an answer may stay silent before it is given up. A node holds a command for five seconds while
-/// nobody leads, and then says so.
-const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How many bytes may wait to be written, and how many commands for their replies, before callers have to wait.
 const MAX_UNSENT_BYTES: usize = 1 << 20;

@@ -17,12 +17,17 @@
 //! |---|---|
 //! | a result | that is the call's |
 //! | "I do not lead" | it had no effect; the next one goes to the leader that was named, or to the next server |
+//! | "nobody leads", after a while | the same, unless the call's end is near |
 //! | silence | it may have had an effect; the next one goes to the next server |
 //! | a refusal: no such session, a stale number, no room in the log, a wrong password | this sending had no effect |
 //!
 //! A refusal says nothing of earlier sendings. So when one of a write was met by silence, the call ends as
 //! [`CallError::Unknown`] whatever a later sending is refused by; only when none was, it ends as
 //! [`CallError::NotExecuted`], or, if the session is gone, goes on in a new one.
+//!
+//! A server that finds nobody who leads says so after [`PATIENCE`] at the latest. A write that is sent when less than that
+//! is left ends in silence, and nobody knows of it then what was known before: so when it was told that nobody leads, and
+//! nothing is uncertain, the call ends before that.
 //!
 //! An answer to OPEN that is lost leaves a session behind that nobody knows of. It holds no record, is never
 //! used, and ends by its time or to make room.
@@ -37,6 +42,10 @@ use crate::reply::Reply;
 /// How long it waits when it has asked as many servers as there are without a result: long enough not to
 /// burden them, short beside an election.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a server may take to answer before it is taken for silent. One that carries its clients' commands holds them
+/// for five seconds while nobody leads, and then says so.
+pub const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How the errors begin by which a server refuses what it has not looked at any further: the log is full, it does not
 /// know who asks, or does not understand what. Whatever else a server answers is a result.
@@ -97,6 +106,8 @@ pub enum Answer {
     Result(Reply),
     /// The server does not lead, and the sending certainly has no effect. Which server it takes for the leader.
     NotLeader(Option<usize>),
+    /// The server has looked for a leader as long as it holds a command, and the sending certainly has no effect.
+    NoLeader,
     /// Nothing, or that the server does not know: the sending may have had an effect, or have one yet.
     Silence,
 }
@@ -107,7 +118,7 @@ impl Answer {
     pub fn of_reply(reply: Reply) -> Self {
         match &reply {
             Reply::Error(text) if text.starts_with(b"UNCERTAIN ") => Self::Silence,
-            Reply::Error(text) if text.starts_with(b"CLUSTERDOWN ") => Self::NotLeader(None),
+            Reply::Error(text) if text.starts_with(b"CLUSTERDOWN ") => Self::NoLeader,
             _ => Self::Result(reply),
         }
     }
@@ -198,6 +209,8 @@ struct Call {
     number: Option<u64>,
     /// Whether a sending that writes was met by silence.
     is_uncertain: bool,
+    /// Whether a server has said that nobody leads, and no result came since.
+    found_no_leader: bool,
     /// Whether a sending is not answered yet.
     is_out: bool,
     /// How many sendings had no result since the last pause.
@@ -253,6 +266,7 @@ impl Clerk {
             deadline,
             number: None,
             is_uncertain: false,
+            found_no_leader: false,
             is_out: false,
             misses: 0,
             pause_ends: None,
@@ -316,12 +330,18 @@ impl Clerk {
         match answer {
             Answer::Result(reply) => {
                 call.misses = 0;
+                call.found_no_leader = false;
                 self.result(reply);
             }
             Answer::NotLeader(leader) => {
                 call.misses += 1;
                 self.server =
                     leader.filter(|&leader| leader < servers && leader != self.server).unwrap_or(next);
+            }
+            Answer::NoLeader => {
+                call.misses += 1;
+                call.found_no_leader = true;
+                self.server = next;
             }
             Answer::Silence => {
                 call.misses += 1;
@@ -362,8 +382,14 @@ impl Clerk {
 impl Call {
     /// Why it has to end at the time `now`, if it does.
     fn end(&self, now: Duration) -> Option<CallError> {
-        self.deadline.filter(|deadline| now >= *deadline)?;
-        Some(self.no_effect_of_this("no result by the deadline"))
+        let left = self.deadline?.saturating_sub(now);
+        if left.is_zero() {
+            return Some(self.no_effect_of_this("no result by the deadline"));
+        }
+        // It is a write that was sent, and none of its sendings can have had an effect.
+        let certainly_not = self.number.is_some() && !self.is_uncertain;
+        (certainly_not && self.found_no_leader && left < PATIENCE)
+            .then(|| self.no_effect_of_this("nobody leads, and too little time is left to ask again"))
     }
 
     /// What is known when the last sending, or the lack of one, had no effect.

@@ -126,6 +126,57 @@ fn at_the_deadline_it_says_what_it_knows() {
 }
 
 #[test]
+fn a_write_is_not_sent_again_when_too_little_is_left_to_hear_that_nobody_leads() {
+    let limit = PATIENCE * 3;
+    for (at, ends) in [(limit - PATIENCE, false), (limit - PATIENCE + PAUSE, true)] {
+        let mut clerk = Clerk::new(3);
+        clerk.begin(&WRITE, Some(limit));
+        sends(&mut clerk, Duration::ZERO);
+        result(&mut clerk, Reply::Int(7));
+        sends(&mut clerk, Duration::ZERO);
+        clerk.answered(Answer::NoLeader);
+        // A node that is not there says nothing else about the cluster.
+        sends(&mut clerk, Duration::ZERO);
+        clerk.answered(Answer::NotLeader(None));
+        match clerk.next(at) {
+            Step::Done(outcome) => {
+                assert!(ends && matches!(outcome, Err(CallError::NotExecuted(_))), "{outcome:?}");
+            }
+            step => assert!(!ends, "{step:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_has_nothing_to_lose_is_sent_again_up_to_its_deadline() {
+    // Something is uncertain already.
+    let mut uncertain = busy();
+    uncertain.answered(Answer::Silence);
+    sends(&mut uncertain, Duration::ZERO);
+    uncertain.answered(Answer::NoLeader);
+    // It only reads.
+    let mut reading = Clerk::new(3);
+    reading.begin(&READ, Some(SEC));
+    sends(&mut reading, Duration::ZERO);
+    reading.answered(Answer::NoLeader);
+    // Only the opening was sent, which has no effect on any key.
+    let mut opening = Clerk::new(3);
+    opening.begin(&WRITE, Some(SEC));
+    sends(&mut opening, Duration::ZERO);
+    opening.answered(Answer::NoLeader);
+    // Somebody leads again.
+    let mut led = Clerk::new(3);
+    led.begin(&WRITE, Some(SEC));
+    sends(&mut led, Duration::ZERO);
+    led.answered(Answer::NoLeader);
+    sends(&mut led, Duration::ZERO);
+    result(&mut led, Reply::Int(7));
+    for mut clerk in [uncertain, reading, opening, led] {
+        sends(&mut clerk, SEC / 2);
+    }
+}
+
+#[test]
 fn a_call_that_never_got_further_than_open_was_not_executed() {
     let mut clerk = Clerk::new(3);
     clerk.begin(&WRITE, Some(SEC));
@@ -264,7 +315,7 @@ fn a_session_that_was_left_is_used_no_more() {
 fn a_reply_may_say_that_it_is_no_result() {
     let of = |text| Answer::of_reply(Reply::error_text(text));
     assert_eq!(of("UNCERTAIN the leader was lost"), Answer::Silence);
-    assert_eq!(of("CLUSTERDOWN no leader"), Answer::NotLeader(None));
+    assert_eq!(of("CLUSTERDOWN no leader"), Answer::NoLeader);
     assert_eq!(of("ERR no"), Answer::Result(Reply::error_text("ERR no")));
     assert_eq!(Answer::of_reply(Reply::Ok), Answer::Result(Reply::Ok));
 }
