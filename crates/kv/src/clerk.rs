@@ -213,7 +213,7 @@ struct Call {
     found_no_leader: bool,
     /// Whether a sending is not answered yet.
     is_out: bool,
-    /// How many sendings had no result since the last pause.
+    /// How many sendings had no result, or lost the session, since the last pause.
     misses: usize,
     /// The end of a pause.
     pause_ends: Option<Duration>,
@@ -329,7 +329,6 @@ impl Clerk {
         let next = (self.server + 1) % servers;
         match answer {
             Answer::Result(reply) => {
-                call.misses = 0;
                 call.found_no_leader = false;
                 self.result(reply);
             }
@@ -371,6 +370,8 @@ impl Clerk {
         }
         if is_gone && !call.is_uncertain {
             call.number = None;
+            // Where there is room for fewer sessions than there are clerks, the next one may end as soon.
+            call.misses += 1;
         } else if is_gone || REFUSALS.iter().any(|refusal| text.starts_with(refusal)) {
             call.outcome = Some(Err(call.no_effect_of_this(&told(&reply))));
         } else {

@@ -198,6 +198,19 @@ fn without_a_sending_that_may_have_run_a_lost_session_is_replaced() {
     }
 }
 
+#[test]
+fn clerks_that_evict_each_other_pause() {
+    let mut clerk = busy();
+    for id in 8..10 {
+        error(&mut clerk, "NOSESSION gone");
+        assert_eq!(sends(&mut clerk, Duration::ZERO).1, "OPEN");
+        result(&mut clerk, Reply::Int(id));
+        assert_eq!(sends(&mut clerk, Duration::ZERO).1, format!("{id} 1"));
+    }
+    error(&mut clerk, "NOSESSION gone");
+    assert_eq!(clerk.next(Duration::ZERO), Step::Wait(PAUSE));
+}
+
 /// What a server says that has not looked at the command any further. The session has nothing to do with it.
 const OF_THIS_SENDING: [&str; 9] = [
     "LOGFULL no room",
