@@ -187,8 +187,10 @@ impl Client {
             for connection in &self.shared.connections {
                 let deadline = Instant::now() + CLOSE_TIME;
                 let closed = connection.call(&[b"ONCE", b"CLOSE", session.as_bytes()], Some(deadline)).await;
-                if closed.is_ok() {
-                    break;
+                match closed {
+                    Ok(Reply::Ok) => break,
+                    Ok(Reply::Error(text)) if text.starts_with(b"NOSESSION ") => break,
+                    _ => {}
                 }
             }
         }

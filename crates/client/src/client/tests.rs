@@ -65,3 +65,31 @@ fn a_limit_that_no_clock_can_show_is_none() {
         }
     });
 }
+
+#[test]
+fn a_session_that_one_node_cannot_close_is_closed_by_the_next() {
+    run(async {
+        let ((first, first_addr), (second, second_addr)) = (node().await, node().await);
+        let mut client = Client::new([first_addr, second_addr]);
+        let client = async {
+            client.put("k", "v").await.unwrap();
+            client.close().await;
+        };
+        let first = async {
+            let mut stream = accept(&first).await;
+            answer(&mut stream, "ONCE OPEN", b":7\r\n").await;
+            answer(&mut stream, "ONCE 7 1 SET k v", b"+OK\r\n").await;
+            answer(&mut stream, "ONCE CLOSE 7", b"-CLUSTERDOWN nobody leads\r\n").await;
+            stream
+        };
+        let second = async {
+            let mut stream = accept(&second).await;
+            answer(&mut stream, "ONCE CLOSE 7", b"+OK\r\n").await;
+        };
+        tokio::select! {
+            biased;
+            () = second => {}
+            _ = async { tokio::join!(client, first) } => panic!("the second node was not asked"),
+        }
+    });
+}
