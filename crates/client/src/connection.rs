@@ -261,6 +261,7 @@ impl Wire {
                     if !front_is_out {
                         last_byte = Instant::now();
                     }
+                    resp::let_go(&mut self.unsent);
                 }
                 read = read.read_buf(self.reader.buffer()) => {
                     if read? == 0 {
