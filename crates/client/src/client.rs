@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bowline_kv::clerk::{Answer, CallError, Clerk, Encoded, Operation, Step};
-use bowline_kv::command::SessionCommand;
+use bowline_kv::clerk::{Answer, CallError, Clerk, Sending, Step};
+use bowline_kv::command::TransactionSize;
 use bowline_kv::{Command, Reply};
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
@@ -155,7 +155,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`call`](Client::call).
+    /// As [`call`](Client::call). One that is larger than a node takes is certainly not executed: all together may have as
+    /// many bytes as one command.
     pub async fn transaction<C: IntoIterator<Item = A>, A: AsRef<[u8]>>(
         &mut self,
         commands: impl IntoIterator<Item = C>,
@@ -164,9 +165,8 @@ impl Client {
             commands.into_iter().map(|command| command.into_iter().collect()).collect();
         let words: Vec<Vec<&[u8]>> =
             commands.iter().map(|command| command.iter().map(AsRef::as_ref).collect()).collect();
-        let parsed = words.iter().map(|words| parse(words)).collect::<Result<_, _>>()?;
-        let operation = Encoded::new(&Command::Exec { conditions: Vec::new(), commands: parsed });
-        let reply = self.run(Operation::Command(operation), |once| transaction_frame(&words, once)).await?;
+        let deadline = self.begin(&transaction(&words)?);
+        let reply = self.run(deadline, |prefix| transaction_frame(&words, prefix)).await?;
         match reply {
             Reply::Array(replies) => Ok(replies),
             other => Err(CallError::Failed(format!("EXEC was answered by {other:?}"))),
@@ -186,47 +186,54 @@ impl Client {
         for session in sessions {
             for connection in &self.shared.connections {
                 let deadline = Instant::now() + CLOSE_TIME;
-                if connection.call(&[b"ONCE", b"CLOSE", session.as_bytes()], Some(deadline)).await.is_ok() {
-                    break;
+                let closed = connection.call(&[b"ONCE", b"CLOSE", session.as_bytes()], Some(deadline)).await;
+                match closed {
+                    Ok(Reply::Ok) => break,
+                    Ok(Reply::Error(text)) if text.starts_with(b"NOSESSION ") => break,
+                    _ => {}
                 }
             }
         }
     }
 
     async fn command(&mut self, words: Words<'_>) -> Result<Reply, CallError> {
-        let operation = Operation::Command(Encoded::new(&parse(words)?));
-        self.run(operation, |once| command_frame(words, once)).await
+        let deadline = self.begin(&parse(words)?);
+        self.run(deadline, |prefix| command_frame(prefix, words)).await
     }
 
-    /// Makes a call. `frame` makes what is sent, within a session or without, and says how many replies that has.
+    /// Begins a call, and says until when it is tried: for ever, if the limit is beyond what a clock can show.
+    fn begin(&mut self, command: &Command<'_>) -> Option<Instant> {
+        let deadline = self.time_limit.and_then(|limit| Instant::now().checked_add(limit));
+        self.clerk.begin(command, deadline.map(|deadline| deadline - self.shared.begun));
+        deadline
+    }
+
+    /// Makes the call that was begun. `frame` makes what is sent of what has to stand in front of the command, and says
+    /// how many replies that has.
     async fn run(
         &mut self,
-        operation: Operation,
-        frame: impl Fn(Option<Once>) -> (Vec<u8>, usize),
+        deadline: Option<Instant>,
+        frame: impl Fn(Words<'_>) -> (Vec<u8>, usize),
     ) -> Result<Reply, CallError> {
         let begun = self.shared.begun;
-        let deadline = self.time_limit.and_then(|limit| begun.elapsed().checked_add(limit));
-        self.clerk.begin(operation, deadline);
         let mut trouble = None;
         loop {
-            let (server, (frame, replies)) = match self.clerk.next(begun.elapsed()) {
+            let (server, what) = match self.clerk.next(begun.elapsed()) {
                 Step::Done(outcome) => return outcome.map_err(|error| with_trouble(error, trouble)),
                 Step::Wait(until) => {
                     sleep_until(begun + until).await;
                     continue;
                 }
-                Step::Send { server, command } => (
-                    server,
-                    match command {
-                        Command::Session(SessionCommand::Run { session, number, .. }) => {
-                            frame(Some(Once { session, number }))
-                        }
-                        Command::Session(_) => command_frame(&[b"ONCE", b"OPEN"], None),
-                        _ => frame(None),
-                    },
-                ),
+                Step::Send { server, what } => (server, what),
             };
-            let deadline = deadline.map(|deadline| begun + deadline);
+            let (frame, replies) = match what {
+                Sending::Open => command_frame(&[], &[b"ONCE", b"OPEN"]),
+                Sending::Plain => frame(&[]),
+                Sending::Once { session, number } => {
+                    let (session, number) = (session.to_string(), number.to_string());
+                    frame(&[b"ONCE", session.as_bytes(), number.as_bytes()])
+                }
+            };
             let connection = &self.shared.connections[server];
             let answer = connection.ask(frame, replies, deadline).await;
             match &answer {
@@ -287,20 +294,6 @@ fn with_trouble(error: CallError, trouble: Option<(&str, String)>) -> CallError 
     }
 }
 
-/// Which request of which session it is.
-#[derive(Clone, Copy)]
-struct Once {
-    session: u64,
-    number: u64,
-}
-
-impl Once {
-    /// What stands in front of its command.
-    fn words(self) -> [Vec<u8>; 3] {
-        [b"ONCE".to_vec(), self.session.to_string().into_bytes(), self.number.to_string().into_bytes()]
-    }
-}
-
 /// The command that these words spell. Wrong ones are found before anything is sent.
 fn parse<'a>(words: &[&'a [u8]]) -> Result<Command<'a>, CallError> {
     match Command::parse(words) {
@@ -308,26 +301,45 @@ fn parse<'a>(words: &[&'a [u8]]) -> Result<Command<'a>, CallError> {
             Err(CallError::NotExecuted("ERR the client itself sends ONCE with what it is asked".to_owned()))
         }
         Ok(command) => Ok(command),
-        Err(Reply::Error(text)) => Err(CallError::NotExecuted(String::from_utf8_lossy(&text).into_owned())),
-        Err(other) => unreachable!("a command that cannot be parsed is an error: {other:?}"),
+        Err(refusal) => Err(refused(&refusal)),
     }
 }
 
-fn command_frame(words: Words<'_>, once: Option<Once>) -> (Vec<u8>, usize) {
-    let prefix = once.map(Once::words);
-    let prefix: Vec<&[u8]> = prefix.iter().flatten().map(Vec::as_slice).collect();
+/// The transaction of these commands.
+fn transaction<'a>(commands: &[Vec<&'a [u8]>]) -> Result<Command<'a>, CallError> {
+    let (mut parsed, mut size, mut encoded) = (Vec::new(), TransactionSize::default(), Vec::new());
+    for words in commands {
+        let command = parse(words)?;
+        encoded.clear();
+        command.encode(&mut encoded);
+        size.add(encoded.len(), words.len()).map_err(|refusal| refused(&refusal))?;
+        parsed.push(command);
+    }
+    Ok(Command::Exec { conditions: Vec::new(), commands: parsed })
+}
+
+/// What nobody was asked, for this reason.
+fn refused(refusal: &Reply) -> CallError {
+    let Reply::Error(text) = refusal else { unreachable!("a refusal is an error: {refusal:?}") };
+    CallError::NotExecuted(String::from_utf8_lossy(text).into_owned())
+}
+
+fn command_frame(prefix: Words<'_>, words: Words<'_>) -> (Vec<u8>, usize) {
     let mut frame = Vec::new();
-    resp::encode([&prefix, words].concat().iter(), &mut frame);
+    resp::encode([prefix, words].concat().iter(), &mut frame);
     (frame, 1)
 }
 
-fn transaction_frame(commands: &[Vec<&[u8]>], once: Option<Once>) -> (Vec<u8>, usize) {
+fn transaction_frame(commands: &[Vec<&[u8]>], prefix: Words<'_>) -> (Vec<u8>, usize) {
     let mut frame = Vec::new();
     resp::encode([b"MULTI"].iter(), &mut frame);
     for words in commands {
         resp::encode(words.iter(), &mut frame);
     }
-    let (exec, _) = command_frame(&[b"EXEC"], once);
+    let (exec, _) = command_frame(prefix, &[b"EXEC"]);
     frame.extend_from_slice(&exec);
     (frame, commands.len() + 2)
 }
+
+#[cfg(test)]
+mod tests;

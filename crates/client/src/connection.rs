@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bowline_kv::Reply;
+use bowline_kv::clerk::PATIENCE;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,10 +26,6 @@ use crate::resp::{self, NoReply, Reader};
 
 /// How long a connection may take to come about.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
-
-/// How long a node that owes an answer may neither send nor take a byte before it is given up. A node holds a
-/// command for five seconds while nobody leads, and then says so.
-const PATIENCE: Duration = Duration::from_secs(6);
 
 /// How many bytes may wait to be written, and how many commands for their replies, before callers have to wait.
 const MAX_UNSENT_BYTES: usize = 1 << 20;
@@ -51,12 +48,14 @@ pub enum Lost {
     Unanswered(String),
 }
 
-/// A connection to one node, made when it is first needed, and again when it was lost. It belongs to the tokio
-/// runtime that it was made in; used in another one, it is made anew.
+/// A connection to one node, made when it is first needed, and again when it was lost. It is carried by a task of the
+/// tokio runtime in which it was made. Whoever calls from another one shares that task; when that runtime has
+/// ended, the next call makes the connection anew, in its own.
 pub struct Connection {
     addr: String,
     password: Option<Vec<u8>>,
-    /// [`PATIENCE`], but in tests.
+    /// How long a node may owe an answer while it neither sends anything nor takes more of the command that it owes it
+    /// to: [`PATIENCE`], but in tests.
     patience: Duration,
     requests: Mutex<Option<mpsc::Sender<Request>>>,
 }
@@ -256,8 +255,13 @@ impl Wire {
                     None => return Ok(()),
                 },
                 written = write.write_buf(&mut self.unsent), if !self.unsent.is_empty() => {
+                    // Behind a command that is out whole it says nothing: this machine takes bytes for a dead node too.
+                    let front_is_out = self.pending.front().is_some_and(|pending| pending.end <= self.sent);
                     self.sent += written? as u64;
-                    last_byte = Instant::now();
+                    if !front_is_out {
+                        last_byte = Instant::now();
+                    }
+                    resp::let_go(&mut self.unsent);
                 }
                 read = read.read_buf(self.reader.buffer()) => {
                     if read? == 0 {

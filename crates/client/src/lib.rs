@@ -41,14 +41,16 @@
 //!
 //! A call's future may be dropped at any time, as by `tokio::time::timeout` or `select!`. Nobody is told then what became of
 //! it: it may have its effect, once, but only before the next write of that handle, or never. For its number stays used, and
-//! the next call has a higher one, behind which the nodes let nothing lower happen. A write that has not left yet is never
-//! sent.
+//! the next call has a higher one, behind which the nodes let nothing lower happen. A write that the task of its connection
+//! has not taken up yet, as when the connection is not there or others stand in front of it, is never sent.
 //!
 //! # A node that says nothing
 //!
-//! A connection on which a node owes an answer, and for six seconds neither sends nor takes a byte, is given up, and another node is
-//! asked. That is longer than a node holds a command while nobody leads, so a cluster without a majority says that it
-//! has none, and the call is known not to have been executed.
+//! A connection on which a node owes an answer, and for six seconds neither says anything nor takes more of what it was
+//! asked, is given up, and another node is asked. That is longer than a node holds a command while nobody leads. So a
+//! cluster without a majority says that it has none, and the call is known not to have been executed. For that a time
+//! limit has to be longer than six seconds; and a write that was told so is not sent again in the last six, of whose answer
+//! nobody might hear.
 //!
 //! # Runtime
 //!

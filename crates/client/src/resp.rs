@@ -15,6 +15,19 @@ const MAX_LINE_BYTES: usize = 64 << 10;
 /// How deep arrays may stand in arrays.
 const MAX_DEPTH: usize = 8;
 
+/// How many bytes there is room for whenever the socket is read.
+const READ_BYTES: usize = 16 << 10;
+
+/// A buffer that is empty keeps at most as much memory.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// Gives the memory of a buffer back, if nothing is in it and it was large.
+pub(crate) fn let_go(buffer: &mut BytesMut) {
+    if buffer.is_empty() && buffer.try_reclaim(KEPT_BYTES + 1) {
+        *buffer = BytesMut::new();
+    }
+}
+
 /// These bytes are no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}: this is not a Redis server's answer")]
@@ -45,8 +58,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Where to put what the socket gives.
+    /// Where to put what the socket gives. There is room.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
+        let_go(&mut self.buffer);
+        self.buffer.reserve(READ_BYTES);
         &mut self.buffer
     }
 
@@ -218,6 +233,18 @@ mod tests {
         let mut reader = Reader::default();
         reader.buffer().extend_from_slice(b"*9223372036854775807\r\n:1\r\n");
         assert_eq!(reader.next(), Ok(None), "what is announced takes no memory");
+    }
+
+    #[test]
+    fn a_large_reply_does_not_hold_its_memory_for_ever() {
+        let mut reader = Reader::default();
+        let value = vec![b'v'; 1 << 20];
+        for part in [format!("${}\r\n", value.len()).as_bytes(), &value, b"\r\n"] {
+            reader.buffer().extend_from_slice(part);
+        }
+        assert_eq!(reader.next(), Ok(Some(bulk(&value))));
+        let room = reader.buffer().capacity();
+        assert!((READ_BYTES..=KEPT_BYTES).contains(&room), "{room}");
     }
 
     #[test]

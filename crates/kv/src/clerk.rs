@@ -2,26 +2,32 @@
 //! what it wants sent, by whatever network, and reports what became of it.
 //!
 //! ```text
-//! begin(operation, deadline) ─┐   ┌───────┐   ┌─ Send   ask that server, then answered(...)
-//!                             ├──▶│ Clerk │──▶├─ Wait   nothing to be sent until then
-//! answered(answer)           ─┘   └───────┘   └─ Done   the call is over
+//! begin(command, deadline) ─┐   ┌───────┐   ┌─ Send   ask that server, then answered(...)
+//!                           ├──▶│ Clerk │──▶├─ Wait   nothing to be sent until then
+//! answered(answer)         ─┘   └───────┘   └─ Done   the call is over
 //! ```
 //!
 //! A clerk makes one call at a time. It asks the server that led when it last heard of one, and goes on to another
 //! one when that does not lead or says nothing, for ever or until the call's deadline. Each sending of a
 //! call has the same session and number, so the call happens once: see [`once`](crate::session::once).
-//! The session is opened by the first call that writes. Reads need none.
+//! The session is opened by the first call that writes. Reads need none. The clerk keeps no command: whoever drives
+//! it does, and is told how to send it ([`Sending`]).
 //!
 //! | a sending is answered by | then |
 //! |---|---|
 //! | a result | that is the call's |
 //! | "I do not lead" | it had no effect; the next one goes to the leader that was named, or to the next server |
+//! | "nobody leads", after a while | the same, unless the call's end is near |
 //! | silence | it may have had an effect; the next one goes to the next server |
-//! | a refusal: no such session, a stale number, no room in the log | this sending had no effect |
+//! | a refusal: no such session, a stale number, no room in the log, a wrong password | this sending had no effect |
 //!
 //! A refusal says nothing of earlier sendings. So when one of a write was met by silence, the call ends as
 //! [`CallError::Unknown`] whatever a later sending is refused by; only when none was, it ends as
 //! [`CallError::NotExecuted`], or, if the session is gone, goes on in a new one.
+//!
+//! A server that finds nobody who leads says so after [`PATIENCE`] at the latest. A write that is sent when less than that
+//! is left ends in silence, and nobody knows of it then what was known before: so when it was told that nobody leads, and
+//! nothing is uncertain, the call ends before that.
 //!
 //! An answer to OPEN that is lost leaves a session behind that nobody knows of. It holds no record, is never
 //! used, and ends by its time or to make room.
@@ -37,7 +43,25 @@ use crate::reply::Reply;
 /// burden them, short beside an election.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a call asks for.
+/// How long a server may take to answer before it is taken for silent. One that carries its clients' commands holds them
+/// for five seconds while nobody leads, and then says so.
+pub const PATIENCE: Duration = Duration::from_secs(6);
+
+/// How the errors begin by which a server refuses what it has not looked at any further: the log is full, it does not
+/// know who asks, or does not understand what. Whatever else a server answers is a result.
+const REFUSALS: [&[u8]; 9] = [
+    b"LOGFULL ",
+    b"NOAUTH ",
+    b"WRONGPASS ",
+    b"NOPERM ",
+    b"EXECABORT ",
+    b"ERR unknown command ",
+    b"ERR command ",
+    b"ERR option ",
+    b"ERR Protocol error",
+];
+
+/// What a call of the course labs asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// The value of a key; of a missing one the empty string.
@@ -59,28 +83,19 @@ pub enum Operation {
         /// What comes behind its value.
         value: Bytes,
     },
-    /// Any other command about keys, or a transaction.
-    Command(Encoded),
 }
 
-/// A command as bytes, of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded(Vec<u8>);
-
-impl Encoded {
-    /// That command.
-    ///
-    /// # Panics
-    ///
-    /// If it is about sessions, or is WATCH: they cannot be in a session.
-    pub fn new(command: &Command<'_>) -> Self {
-        assert!(
-            !matches!(command, Command::Session(_) | Command::Watch { .. }),
-            "no command that a session runs: {command:?}"
-        );
-        let mut bytes = Vec::new();
-        command.encode(&mut bytes);
-        Self(bytes)
+impl Operation {
+    /// As a command of the store.
+    pub fn command(&self) -> Command<'_> {
+        match self {
+            Self::Get { key } => Command::Get { key },
+            Self::Put { key, value } => {
+                let (condition, expiry) = (Condition::Always, SetExpiry::Never);
+                Command::Set { key, value, condition, get: false, expiry }
+            }
+            Self::Append { key, value } => Command::Append { key, value },
+        }
     }
 }
 
@@ -91,6 +106,8 @@ pub enum Answer {
     Result(Reply),
     /// The server does not lead, and the sending certainly has no effect. Which server it takes for the leader.
     NotLeader(Option<usize>),
+    /// The server has looked for a leader as long as it holds a command, and the sending certainly has no effect.
+    NoLeader,
     /// Nothing, or that the server does not know: the sending may have had an effect, or have one yet.
     Silence,
 }
@@ -101,7 +118,7 @@ impl Answer {
     pub fn of_reply(reply: Reply) -> Self {
         match &reply {
             Reply::Error(text) if text.starts_with(b"UNCERTAIN ") => Self::Silence,
-            Reply::Error(text) if text.starts_with(b"CLUSTERDOWN ") => Self::NotLeader(None),
+            Reply::Error(text) if text.starts_with(b"CLUSTERDOWN ") => Self::NoLeader,
             _ => Self::Result(reply),
         }
     }
@@ -123,19 +140,48 @@ pub enum CallError {
 
 /// What is to be done next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Send this to that server, and report to [`Clerk::answered`] what comes of it; silence, at the latest when
+pub enum Step {
+    /// Send the call's command to that server, and report to [`Clerk::answered`] what comes of it; silence, at the latest when
     /// the call's deadline is past.
     Send {
         /// Which.
         server: usize,
-        /// What it is asked.
-        command: Command<'a>,
+        /// How.
+        what: Sending,
     },
     /// Come again at this time.
     Wait(Duration),
     /// The call is over, and this was answered: never an error. [`Reply::into_value`] is what a get has read.
     Done(Result<Reply, CallError>),
+}
+
+/// How a command is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// Not yet: a session must be opened first.
+    Open,
+    /// As it is. It only reads.
+    Plain,
+    /// As a request of a session.
+    Once {
+        /// The session's id.
+        session: u64,
+        /// The request's number in it.
+        number: u64,
+    },
+}
+
+impl Sending {
+    /// What is sent when the call's command is this one.
+    pub fn of(self, command: Command<'_>) -> Command<'_> {
+        match self {
+            Self::Open => Command::Session(SessionCommand::Open),
+            Self::Plain => command,
+            Self::Once { session, number } => {
+                Command::Session(SessionCommand::Run { session, number, command: Box::new(command) })
+            }
+        }
+    }
 }
 
 /// A client of the store. See the module's own page.
@@ -157,34 +203,21 @@ struct Session {
 
 #[derive(Debug)]
 struct Call {
-    operation: Operation,
     writes: bool,
     deadline: Option<Duration>,
     /// Its number in the present session, once it has been sent there.
     number: Option<u64>,
     /// Whether a sending that writes was met by silence.
     is_uncertain: bool,
+    /// Whether a server has said that nobody leads, and no result came since.
+    found_no_leader: bool,
     /// Whether a sending is not answered yet.
     is_out: bool,
-    /// How many sendings had no result since the last pause.
+    /// How many sendings had no result, or lost the session, since the last pause.
     misses: usize,
     /// The end of a pause.
     pause_ends: Option<Duration>,
     outcome: Option<Result<Reply, CallError>>,
-}
-
-impl Operation {
-    fn command(&self) -> Command<'_> {
-        match self {
-            Self::Get { key } => Command::Get { key },
-            Self::Put { key, value } => {
-                let (condition, expiry) = (Condition::Always, SetExpiry::Never);
-                Command::Set { key, value, condition, get: false, expiry }
-            }
-            Self::Append { key, value } => Command::Append { key, value },
-            Self::Command(Encoded(bytes)) => Command::decode(bytes).expect("it was encoded here"),
-        }
-    }
 }
 
 impl Clerk {
@@ -216,16 +249,24 @@ impl Clerk {
     /// Begins a call, with a time at which it is given up. A call that is not over is dropped: its number stays
     /// used, so what was sent of it has its effect before the next write of this clerk or never. If it was
     /// waiting for a server, that one has had its time, and the next one is asked.
-    pub fn begin(&mut self, operation: Operation, deadline: Option<Duration>) {
+    ///
+    /// # Panics
+    ///
+    /// If the command is about sessions, or is WATCH: they cannot be in a session.
+    pub fn begin(&mut self, command: &Command<'_>, deadline: Option<Duration>) {
+        assert!(
+            !matches!(command, Command::Session(_) | Command::Watch { .. }),
+            "no command that a session runs: {command:?}"
+        );
         if self.call.as_ref().is_some_and(|call| call.is_out) {
             self.server = (self.server + 1) % self.servers;
         }
         self.call = Some(Call {
-            writes: operation.command().is_write(),
-            operation,
+            writes: command.is_write(),
             deadline,
             number: None,
             is_uncertain: false,
+            found_no_leader: false,
             is_out: false,
             misses: 0,
             pause_ends: None,
@@ -238,7 +279,7 @@ impl Clerk {
     /// # Panics
     ///
     /// Without a call, or while a sending is not answered.
-    pub fn next(&mut self, now: Duration) -> Step<'_> {
+    pub fn next(&mut self, now: Duration) -> Step {
         let servers = self.servers;
         let call = self.call.as_mut().expect("a call was begun");
         assert!(!call.is_out, "a sending is not answered yet");
@@ -246,8 +287,7 @@ impl Clerk {
             self.call = None;
             return Step::Done(outcome);
         }
-        if call.deadline.is_some_and(|deadline| now >= deadline) {
-            let error = call.no_effect_of_this("no result by the deadline");
+        if let Some(error) = call.end(now) {
             self.call = None;
             return Step::Done(Err(error));
         }
@@ -260,22 +300,21 @@ impl Clerk {
         }
         call.pause_ends = None;
         call.is_out = true;
-        Step::Send { server: self.server, command: self.request() }
+        Step::Send { server: self.server, what: self.sending() }
     }
 
-    /// The request that is to be sent: the operation, or what must come in front of it.
-    fn request(&mut self) -> Command<'_> {
+    /// How the command is to be sent.
+    fn sending(&mut self) -> Sending {
         let call = self.call.as_mut().expect("a call was begun");
         if !call.writes {
-            return call.operation.command();
+            return Sending::Plain;
         }
-        let Some(session) = &mut self.session else { return Command::Session(SessionCommand::Open) };
+        let Some(session) = &mut self.session else { return Sending::Open };
         let number = *call.number.get_or_insert_with(|| {
             session.number += 1;
             session.number
         });
-        let command = Box::new(call.operation.command());
-        Command::Session(SessionCommand::Run { session: session.id, number, command })
+        Sending::Once { session: session.id, number }
     }
 
     /// What became of the last sending.
@@ -287,57 +326,73 @@ impl Clerk {
         let servers = self.servers;
         let call = self.call.as_mut().filter(|call| call.is_out).expect("a sending is out");
         call.is_out = false;
+        let next = (self.server + 1) % servers;
         match answer {
             Answer::Result(reply) => {
-                call.misses = 0;
+                call.found_no_leader = false;
                 self.result(reply);
             }
             Answer::NotLeader(leader) => {
                 call.misses += 1;
-                let next = (self.server + 1) % servers;
                 self.server =
                     leader.filter(|&leader| leader < servers && leader != self.server).unwrap_or(next);
+            }
+            Answer::NoLeader => {
+                call.misses += 1;
+                call.found_no_leader = true;
+                self.server = next;
             }
             Answer::Silence => {
                 call.misses += 1;
                 // An OPEN that took effect unseen has no effect on any key.
                 call.is_uncertain |= call.number.is_some();
-                self.server = (self.server + 1) % servers;
+                self.server = next;
             }
         }
     }
 
     fn result(&mut self, reply: Reply) {
         let call = self.call.as_mut().expect("a call was begun");
-        let is_open = call.writes && call.number.is_none();
-        call.outcome = match reply {
-            Reply::Int(id) if is_open => {
-                let id = u64::try_from(id).expect("a session's id is positive");
-                self.session = Some(Session { id, number: 0 });
-                None
+        if call.writes && call.number.is_none() {
+            match opened(&reply) {
+                Some(id) => self.session = Some(Session { id, number: 0 }),
+                None => call.outcome = Some(Err(call.no_effect_of_this(&told(&reply)))),
             }
-            Reply::Error(text) => {
-                let says = |word: &str| text.starts_with(word.as_bytes());
-                let is_gone = says("NOSESSION ") || says("ONCESTALE ");
-                if is_gone {
-                    self.session = None;
-                }
-                let told = String::from_utf8_lossy(&text).into_owned();
-                match (is_gone, is_open || says("LOGFULL ")) {
-                    (true, _) if !call.is_uncertain => {
-                        call.number = None;
-                        None
-                    }
-                    (false, false) => Some(Err(CallError::Failed(told))),
-                    _ => Some(Err(call.no_effect_of_this(&told))),
-                }
-            }
-            reply => Some(Ok(reply)),
+            return;
+        }
+        let Reply::Error(text) = &reply else {
+            call.outcome = Some(Ok(reply));
+            return;
         };
+        let is_gone = text.starts_with(b"NOSESSION ") || text.starts_with(b"ONCESTALE ");
+        if is_gone {
+            self.session = None;
+        }
+        if is_gone && !call.is_uncertain {
+            call.number = None;
+            // Where there is room for fewer sessions than there are clerks, the next one may end as soon.
+            call.misses += 1;
+        } else if is_gone || REFUSALS.iter().any(|refusal| text.starts_with(refusal)) {
+            call.outcome = Some(Err(call.no_effect_of_this(&told(&reply))));
+        } else {
+            call.outcome = Some(Err(CallError::Failed(told(&reply))));
+        }
     }
 }
 
 impl Call {
+    /// Why it has to end at the time `now`, if it does.
+    fn end(&self, now: Duration) -> Option<CallError> {
+        let left = self.deadline?.saturating_sub(now);
+        if left.is_zero() {
+            return Some(self.no_effect_of_this("no result by the deadline"));
+        }
+        // It is a write that was sent, and none of its sendings can have had an effect.
+        let certainly_not = self.number.is_some() && !self.is_uncertain;
+        (certainly_not && self.found_no_leader && left < PATIENCE)
+            .then(|| self.no_effect_of_this("nobody leads, and too little time is left to ask again"))
+    }
+
     /// What is known when the last sending, or the lack of one, had no effect.
     fn no_effect_of_this(&self, why: &str) -> CallError {
         if self.is_uncertain {
@@ -345,6 +400,20 @@ impl Call {
         } else {
             CallError::NotExecuted(why.to_owned())
         }
+    }
+}
+
+/// The id of the session that was opened, if this is the answer to OPEN.
+fn opened(reply: &Reply) -> Option<u64> {
+    let Reply::Int(id) = reply else { return None };
+    u64::try_from(*id).ok().filter(|id| *id > 0)
+}
+
+/// An error's text, or what came instead of what was asked.
+fn told(reply: &Reply) -> String {
+    match reply {
+        Reply::Error(text) => String::from_utf8_lossy(text).into_owned(),
+        other => format!("ONCE OPEN was answered by {other:?}"),
     }
 }
 

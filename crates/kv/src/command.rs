@@ -42,7 +42,7 @@ pub(crate) use hash::ANY;
 pub use hash::{HashCommand, Sample};
 pub use session::{SessionCommand, once_exec};
 pub use table::{CommandSpec, SPECS, lookup};
-pub use transaction::{MAX_CONDITIONS, MAX_TRANSACTION_COMMANDS, Unchanged};
+pub use transaction::{MAX_CONDITIONS, MAX_TRANSACTION_COMMANDS, TransactionSize, Unchanged};
 pub use unsupported::REDIS_7_COMMANDS;
 
 /// The longest key: 64 KiB. A constant of the format.

@@ -180,7 +180,10 @@ fn the_password_comes_first_and_its_refusal_is_the_reply() {
 
 #[test]
 fn a_stranger_is_called_so_and_believed_nothing() {
-    for answer in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"+OK\r\n+OK\r\n"] {
+    // What is a reply, although to nothing that was asked behind it, is believed.
+    for (answer, first) in
+        [(&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], None), (b"+OK\r\n+OK\r\n", Some(Reply::Ok))]
+    {
         run(async {
             let (listener, connection) = node().await;
             let node = async {
@@ -191,9 +194,13 @@ fn a_stranger_is_called_so_and_believed_nothing() {
                 assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
             };
             let (reply, ()) = tokio::join!(ping(&connection), node);
-            let is_strange =
-                matches!(&reply, Err(Lost::Unanswered(why)) if why.contains("not a Redis server"));
-            assert!(is_strange || answer.starts_with(b"+OK"), "{reply:?}");
+            match first {
+                Some(first) => assert_eq!(reply, Ok(first)),
+                None => assert!(
+                    matches!(&reply, Err(Lost::Unanswered(why)) if why.contains("not a Redis server")),
+                    "{reply:?}"
+                ),
+            }
         });
     }
 }
@@ -209,6 +216,33 @@ fn a_node_that_says_nothing_any_more_is_given_up() {
             stream
         };
         let (reply, _stream) = tokio::join!(connection.call(&[b"PING"], None), node);
+        assert_eq!(reply, Err(Lost::Unanswered("no answer in time".to_owned())));
+    });
+}
+
+#[test]
+fn a_node_that_says_nothing_is_given_up_also_while_others_go_on_asking_it() {
+    run(async {
+        let (listener, mut connection) = node().await;
+        connection.patience = Duration::from_millis(200);
+        let pause = connection.patience / 2;
+        let asked = connection.call(&[b"PING"], None);
+        // Each of these is written while the first one waits.
+        let others = async {
+            for _ in 0..20 {
+                let _ = connection.call(&[b"PING"], Some(Instant::now() + pause)).await;
+            }
+        };
+        let node = async {
+            let mut stream = accept(&listener).await;
+            expect(&mut stream, PING).await;
+            stream
+        };
+        let first = async { tokio::join!(asked, node) };
+        let (reply, _stream) = tokio::select! {
+            reply = first => reply,
+            () = others => panic!("it was waited for while twenty others gave up"),
+        };
         assert_eq!(reply, Err(Lost::Unanswered("no answer in time".to_owned())));
     });
 }

@@ -1,10 +1,45 @@
 //! Several commands as one, on conditions: MULTI ... EXEC behind WATCH.
 
+use super::{MAX_ARGUMENTS, MAX_COMMAND_BYTES};
+use crate::reply::Reply;
+
 /// The most commands of one transaction. A constant of the format.
 pub const MAX_TRANSACTION_COMMANDS: usize = 64 * 1024;
 
 /// The most keys that one transaction may be conditional on. A constant of the format.
 pub const MAX_CONDITIONS: usize = 64 * 1024;
+
+/// How large a transaction is that is being put together. What it takes, an entry can hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TransactionSize {
+    commands: usize,
+    bytes: usize,
+    arguments: usize,
+}
+
+impl TransactionSize {
+    /// Counts a command that has so many bytes, encoded, and so many arguments, its name included.
+    ///
+    /// # Errors
+    ///
+    /// The reply to send instead, if that is too much.
+    pub fn add(&mut self, bytes: usize, arguments: usize) -> Result<(), Reply> {
+        self.commands += 1;
+        self.bytes += bytes;
+        self.arguments += arguments;
+        if self.bytes > MAX_COMMAND_BYTES || self.arguments > MAX_ARGUMENTS {
+            return Err(Reply::error(format!(
+                "ERR transaction exceeds maximum allowed size ({MAX_COMMAND_BYTES} bytes, {MAX_ARGUMENTS} arguments)"
+            )));
+        }
+        if self.commands > MAX_TRANSACTION_COMMANDS {
+            return Err(Reply::error(format!(
+                "ERR transaction exceeds maximum of {MAX_TRANSACTION_COMMANDS} commands"
+            )));
+        }
+        Ok(())
+    }
+}
 
 /// A key must not have changed since somebody looked at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

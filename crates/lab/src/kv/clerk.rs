@@ -134,7 +134,7 @@ impl LabClerk {
         operation: Operation,
         deadline: Option<Duration>,
     ) -> Result<Bytes, CallError> {
-        self.clerk.begin(operation, deadline);
+        self.clerk.begin(&operation.command(), deadline);
         loop {
             let now = self.lab.now();
             let (server, args) = match self.clerk.next(now) {
@@ -143,7 +143,7 @@ impl LabClerk {
                     self.lab.sleep(until.saturating_sub(now)).await;
                     continue;
                 }
-                Step::Send { server, command } => (server, encoded(&command)),
+                Step::Send { server, what } => (server, encoded(&what.of(operation.command()))),
             };
             let reply = self.links.call(server, args).await;
             let answer = self.answer(server, reply);

@@ -17,8 +17,8 @@ const KEYS: u64 = 2;
 pub(super) struct ClerkClient {
     number: u64,
     clerk: Clerk,
-    /// The call that is not over, and whether it reads.
-    call: Option<(CallId, bool)>,
+    /// The call that is not over.
+    call: Option<(CallId, Operation)>,
     written: u64,
     /// How many of the keys it has read in the end.
     finally_read: u64,
@@ -38,8 +38,9 @@ impl ClerkClient {
             self.begin(scene);
         }
         match self.clerk.next(Duration::from_micros(scene.now)) {
-            Step::Send { server, command } => {
-                Todo::Ask { node: server as u64 + 1, command: encoded(&command) }
+            Step::Send { server, what } => {
+                let (_, operation) = self.call.as_ref().expect("a call was begun");
+                Todo::Ask { node: server as u64 + 1, command: encoded(&what.of(operation.command())) }
             }
             Step::Wait(until) => Todo::Wait(u64::try_from(until.as_micros()).expect("a virtual time fits")),
             Step::Done(outcome) => {
@@ -74,16 +75,18 @@ impl ClerkClient {
             course::Operation::Put { key, value } => Operation::Put { key, value },
             course::Operation::Append { key, value } => Operation::Append { key, value },
         };
-        self.call = Some((call, matches!(operation, Operation::Get { .. })));
-        self.clerk.begin(operation, deadline.map(Duration::from_micros));
+        self.clerk.begin(&operation.command(), deadline.map(Duration::from_micros));
+        self.call = Some((call, operation));
     }
 
     fn end(&mut self, outcome: Result<bytes::Bytes, CallError>, scene: &mut Scene<'_>) {
-        let (call, is_get) = self.call.take().expect("a call was begun");
+        let (call, operation) = self.call.take().expect("a call was begun");
         let now_ns = scene.now_ns();
         let history = &mut scene.records.calls;
         match outcome {
-            Ok(value) if is_get => history.returned(call, course::Answer::Value(value), now_ns),
+            Ok(value) if matches!(operation, Operation::Get { .. }) => {
+                history.returned(call, course::Answer::Value(value), now_ns)
+            }
             Ok(_) => history.returned(call, course::Answer::Done, now_ns),
             Err(CallError::NotExecuted(_)) => {
                 scene.tally.calls_not_executed += 1;
