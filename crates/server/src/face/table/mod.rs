@@ -242,12 +242,10 @@ impl Found {
 
 /// Whose command `args` is.
 pub(super) fn find(args: &[&[u8]]) -> Found {
-    let Some(number) = INDEX.find(args[0], None) else { return Found::Nothing };
-    let (owner, facts) = INDEX.row(number);
     // A subcommand is no name of its own, though it has a row.
-    if facts.subcommand().is_some() {
-        return Found::Nothing;
-    }
+    let own_name = (!args[0].contains(&b'|')).then(|| INDEX.find(args[0], None)).flatten();
+    let Some(number) = own_name else { return Found::Nothing };
+    let (owner, facts) = INDEX.row(number);
     if !facts.takes(args.len()) {
         return Found::Refused(wrong_arity(facts.name), Some(number));
     }
