@@ -43,7 +43,7 @@ impl<'a> Client<'a> {
         reader.buffer().extend_from_slice(bytes);
         while self.stores.have_room() {
             reader.trust(self.connection.is_trusted(&self.node));
-            let value = match reader.next() {
+            let value = match reader.next_frame() {
                 Ok(None) => return,
                 Ok(Some(frame)) => self.handle(&frame.args()),
                 Err(error) => return self.answer(&error.into()),

@@ -47,7 +47,7 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Read {
         reader.buffer().extend_from_slice(piece);
         come += piece.len();
         loop {
-            match reader.next() {
+            match reader.next_frame() {
                 Ok(Some(frame)) => {
                     let words: Vec<Vec<u8>> = frame.args().iter().map(|word| word.to_vec()).collect();
                     assert!(!words.is_empty(), "a command without a name");

@@ -40,6 +40,7 @@ pub use encoding::MAX_ENCODED_BYTES;
 pub use expiry::{ExpireCondition, MAX_AFTER_MS, Moment, SetExpiry};
 pub(crate) use hash::ANY;
 pub use hash::{HashCommand, Sample};
+pub use parse_keys::own_database;
 pub use session::{SessionCommand, once_exec};
 pub use table::{CommandSpec, SPECS, lookup};
 pub use transaction::{MAX_CONDITIONS, MAX_TRANSACTION_COMMANDS, TransactionSize, Unchanged};
@@ -51,8 +52,8 @@ pub const MAX_KEY_BYTES: usize = 64 * 1024;
 /// The longest value: 16 MiB. A constant of the format.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024 * 1024;
 
-/// The longest name of a field of a hash: 64 KiB. A constant of the format.
-pub const MAX_FIELD_BYTES: usize = 64 * 1024;
+/// The longest name of a field of a hash: that of a key, since lists of both are read alike. A constant of the format.
+pub const MAX_FIELD_BYTES: usize = MAX_KEY_BYTES;
 
 /// The most fields of one hash: what one reply can show with their values. A constant of the format.
 pub const MAX_HASH_FIELDS: usize = MAX_ARGUMENTS / 2;

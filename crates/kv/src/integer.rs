@@ -2,7 +2,7 @@
 //! print itself. No plus, no space, no leading zero, no `-0`.
 
 /// The number that `text` spells, if it is one.
-pub(crate) fn parse(text: &[u8]) -> Option<i64> {
+pub fn parse(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),

@@ -9,6 +9,7 @@
 //! | [`command`] | what a client asks for: parsed from a request, written into the log, read back |
 //! | [`reply`] | what it is told, in no protocol yet |
 //! | [`glob`] | patterns, as KEYS and CONFIG GET have them |
+//! | [`integer`] | numbers, as Redis reads them |
 //! | [`slot`] | which of the 16384 slots a key lives in |
 //! | [`store`] | keys and values, and what each command does to them |
 //! | [`session`] | which numbered requests have been done, and how they were answered |
@@ -33,6 +34,7 @@ mod entry;
 mod forward;
 pub mod glob;
 pub mod image;
+pub mod integer;
 mod outgoing;
 pub mod replica;
 pub mod reply;
@@ -43,7 +45,6 @@ pub mod store;
 
 mod codec;
 mod digest;
-mod integer;
 mod long_double;
 mod natural;
 

@@ -281,6 +281,12 @@ impl Shell {
         });
     }
 
+    /// Counts an error that a client is answered.
+    pub(crate) fn count_error(&self, text: &[u8]) {
+        self.stats.errors.set(self.stats.errors.get() + 1);
+        self.info.record.error(text);
+    }
+
     pub(crate) fn submit(&self, client: ClientId, token: u64, command: &Command<'_>) {
         self.replica.borrow_mut().submit(client, token, command);
         self.wake.notify_one();
@@ -313,10 +319,17 @@ impl Shell {
         for client in self.clients.borrow().values() {
             client.finish();
         }
-        let deadline = Instant::now() + patience;
-        while !self.clients.borrow().is_empty() && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let all_gone = async {
+            loop {
+                let closed = self.closed.notified();
+                if self.clients.borrow().is_empty() {
+                    return;
+                }
+                closed.await;
+            }
+        };
+        // Whoever is not gone by then has had its time.
+        let _ = tokio::time::timeout(patience, all_gone).await;
     }
 
     /// Whether the process is about to end.

@@ -42,6 +42,8 @@ fn errors_are_worded_as_in_redis() {
         ("ECHO", "-ERR wrong number of arguments for 'echo' command"),
         ("RESET x", "-ERR wrong number of arguments for 'reset' command"),
         ("SELECT 1", "-ERR DB index is out of range"),
+        ("SELECT 2147483648", "-ERR value is out of range, value must between -2147483648 and 2147483647"),
+        ("SELECT 2147483647", "-ERR DB index is out of range"),
         ("SELECT -1", "-ERR DB index is out of range"),
         ("SELECT x", "-ERR value is not an integer or out of range"),
         ("SELECT", "-ERR wrong number of arguments for 'select' command"),
@@ -50,6 +52,8 @@ fn errors_are_worded_as_in_redis() {
         ("CLIENT ID x", "-ERR wrong number of arguments for 'client|id' command"),
         ("client setname", "-ERR wrong number of arguments for 'client|setname' command"),
         ("CLIENT FOO", "-ERR unknown subcommand 'FOO'. Try CLIENT HELP."),
+        ("CLIENT F\0O", "-ERR unknown subcommand 'F'. Try CLIENT HELP."),
+        ("OBJECT F\0O k", "-ERR unknown subcommand 'F'. Try OBJECT HELP."),
         ("CLIENT F\r\nO", "-ERR unknown subcommand 'F  O'. Try CLIENT HELP."),
         ("CLIENT SETNAME a\nb", bad_name),
         (
@@ -91,6 +95,10 @@ fn errors_are_worded_as_in_redis() {
         ("WAIT 1 x", "-ERR timeout is not an integer or out of range"),
         ("SLOWLOG GET -2", "-ERR count should be greater than or equal to -1"),
         ("SLOWLOG GET x", "-ERR count should be greater than or equal to -1"),
+        (
+            "SLOWLOG get 1 2",
+            "-ERR unknown subcommand or wrong number of arguments for 'get'. Try SLOWLOG HELP.",
+        ),
         ("SLOWLOG FOO", "-ERR unknown subcommand 'FOO'. Try SLOWLOG HELP."),
         ("LATENCY GRAPH x", "-ERR No samples available for event 'x'"),
         ("LATENCY HISTORY", "-ERR wrong number of arguments for 'latency|history' command"),
@@ -286,6 +294,7 @@ fn info_shows_every_figure_under_its_name() {
             sessions: 29,
             session_bytes: 30,
             duplicates: 31,
+            unanswered: 40,
             peers: vec![
                 Peer { id: 1, addr: "h:7379".into(), is_up: true, match_index: Some(21), lag: Some(2) },
                 Peer { id: 3, addr: "h:7381".into(), is_up: false, match_index: None, lag: None },
@@ -298,7 +307,7 @@ fn info_shows_every_figure_under_its_name() {
         raft_commit_index:21\r\nraft_last_applied:22\r\nraft_last_log_index:23\r\nraft_durable_index:24\r\n\
         raft_log_entries:25\r\nraft_log_bytes:26\r\nraft_log_limit_bytes:27\r\n\
         raft_snapshot_index:34\r\nraft_snapshot_age_sec:35\r\nraft_snapshot_bytes:36\r\nraft_completion_records:28\r\n\
-        raft_sessions:29\r\nraft_session_bytes:30\r\nraft_duplicates_suppressed:31\r\nraft_peers:2\r\n\
+        raft_sessions:29\r\nraft_session_bytes:30\r\nraft_duplicates_suppressed:31\r\nraft_unanswered_commands:40\r\nraft_peers:2\r\n\
         raft_peer0:id=1,addr=h:7379,state=up,match_index=21,lag=2\r\n\
         raft_peer1:id=3,addr=h:7381,state=down,match_index=unknown,lag=unknown\r\n";
     assert_eq!(text(&[b"RAFT"]), raft);
@@ -310,7 +319,7 @@ fn info_shows_every_figure_under_its_name() {
     assert_eq!(
         text(&[b"server"]),
         format!(
-            "# Server\r\nredis_version:7.4.0\r\nbowline_version:{}\r\nredis_mode:standalone\r\nos:{}\r\narch_bits:{}\r\n\
+            "# Server\r\nredis_version:7.0.15\r\nbowline_version:{}\r\nredis_mode:standalone\r\nos:{}\r\narch_bits:{}\r\n\
              process_id:4711\r\nrun_id:0123456789abcdef0123456789abcdef01234567\r\ntcp_port:7380\r\n\
              server_time_usec:1795300543430214\r\nuptime_in_seconds:90000\r\nuptime_in_days:1\r\n",
             env!("CARGO_PKG_VERSION"),

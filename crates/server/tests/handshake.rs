@@ -5,7 +5,7 @@ mod common;
 
 use common::{Client, frame};
 
-const HELLO_3: &str = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n$5\r\nproto\r\n:3\r\n\
+const HELLO_3: &str = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n\
     $2\r\nid\r\n:7\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n";
 
 const NO_MAINTENANCE: &str = "-ERR CLIENT MAINT_NOTIFICATIONS is not supported\r\n";
@@ -61,7 +61,7 @@ fn ioredis_6_waits_until_info_says_that_nothing_is_loading() {
     let info = client.call("info");
     let (header, text) = info.split_once("txt:").unwrap();
     assert_eq!(header, format!("={}\r\n", text.len() - 2 + 4));
-    for line in ["redis_version:7.4.0", "loading:0", "role:master", "cluster_enabled:0"] {
+    for line in ["redis_version:7.0.15", "loading:0", "role:master", "cluster_enabled:0"] {
         assert!(text.contains(&format!("\r\n{line}\r\n")), "{line} is not in {text}");
     }
     assert_eq!(client.call("quit"), "+OK\r\n");

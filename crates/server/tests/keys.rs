@@ -41,7 +41,7 @@ fn a_container_sends_its_keys_to_the_store_and_answers_the_rest() {
     let mut client = client();
     for container in ["OBJECT", "MEMORY"] {
         let help = client.call(&format!("{container} HELP"));
-        assert!(help.starts_with('*') && help.contains(container), "{help}");
+        assert!(help.starts_with('*') && help.contains(&format!("\r\n+{container}\r\n+")), "{help}");
     }
 }
 

@@ -18,11 +18,12 @@ fn a_password_is_asked_for() {
     let wrong = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
     let mut client = Client::of(node.clone());
     for words in
-        ["PING", "GET k", "SET k v", "MULTI", "EXEC", "CLIENT ID", "CONFIG SET requirepass x", "COMMAND"]
+        ["PING", "GET k", "SET k v", "MULTI", "DISCARD", "CLIENT ID", "CONFIG SET requirepass x", "COMMAND"]
     {
         assert_eq!(client.call(words), no_auth, "{words}");
     }
     for (words, answer) in [
+        ("EXEC", "-EXECABORT Transaction discarded because of: NOAUTH Authentication required.\r\n"),
         ("GET", "-ERR wrong number of arguments for 'get' command\r\n"),
         ("CLIENT FOO", "-ERR unknown subcommand 'FOO'. Try CLIENT HELP.\r\n"),
         ("AUTH x", wrong),
@@ -71,12 +72,17 @@ fn settings_are_changed_together_or_not_at_all() {
         ),
         ("maxclients 5 MaxClients 6", failed("maxclients", "duplicate parameter")),
         ("maxclients 5 port 1", failed("port", "can't set immutable config")),
+        ("maxclients 5 dir /DATA/2", failed("dir", "can't set immutable config")),
         ("maxclients 5 save 1", failed("save", "can't set immutable config")),
     ] {
         assert_eq!(client.call(&format!("CONFIG SET {words}")), answer, "{words}");
         assert!(client.call("CONFIG GET maxclients").contains("10000"), "{words}");
     }
-    assert_eq!(client.call("CONFIG SET maxclients 5 appendonly YES"), "+OK\r\n", "what is so may be set so");
+    assert_eq!(
+        client.call("CONFIG SET maxclients 5 appendonly YES dir /data/2"),
+        "+OK\r\n",
+        "what is so may be set so"
+    );
     assert!(client.call("CONFIG GET maxclients").ends_with("$1\r\n5\r\n"));
 }
 

@@ -12,7 +12,7 @@ type Commands = Vec<Vec<Vec<u8>>>;
 
 /// Takes what is there, and returns the error if there is one.
 fn drain(reader: &mut Reader, commands: &mut Commands) -> Result<(), ProtocolError> {
-    while let Some(frame) = reader.next()? {
+    while let Some(frame) = reader.next_frame()? {
         commands.push(frame.args().iter().map(|arg| arg.to_vec()).collect());
     }
     Ok(())
@@ -24,7 +24,7 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Commands, Result<(),
     for piece in pieces {
         reader.buffer().extend_from_slice(piece);
         if let Err(error) = drain(&mut reader, &mut commands) {
-            assert_eq!(reader.next().unwrap_err(), error, "an error is the end");
+            assert_eq!(reader.next_frame().unwrap_err(), error, "an error is the end");
             return (commands, Err(error), 0);
         }
     }
@@ -238,7 +238,7 @@ fn a_command_that_comes_byte_by_byte_is_not_read_again() {
 fn what_is_announced_costs_nothing_before_it_comes() {
     let mut reader = Reader::new();
     reader.buffer().extend_from_slice(format!("*{MAX_ARGUMENTS}\r\n${MAX_BULK_BYTES}\r\nabc").as_bytes());
-    assert!(reader.next().unwrap().is_none());
+    assert!(reader.next_frame().unwrap().is_none());
     assert!(reader.buffer().capacity() < 1024);
     assert_eq!(reader.pending_bytes(), reader.buffer().len());
 }
@@ -247,8 +247,8 @@ fn what_is_announced_costs_nothing_before_it_comes() {
 fn a_large_command_leaves_no_memory_behind() {
     let mut reader = Reader::new();
     reader.buffer().extend_from_slice(&command(&[b"SET", b"k", &vec![b'v'; 1 << 20]]));
-    assert_eq!(reader.next().unwrap().unwrap().args().len(), 3);
-    assert!(reader.next().unwrap().is_none());
+    assert_eq!(reader.next_frame().unwrap().unwrap().args().len(), 3);
+    assert!(reader.next_frame().unwrap().is_none());
     assert!(reader.buffer().capacity() <= 64 * 1024);
 }
 
@@ -257,7 +257,7 @@ fn the_most_arguments_are_taken() {
     let bytes = [format!("*{MAX_ARGUMENTS}\r\n").as_bytes(), &b"$0\r\n\r\n".repeat(MAX_ARGUMENTS)].concat();
     let mut reader = Reader::new();
     reader.buffer().extend_from_slice(&bytes);
-    assert_eq!(reader.next().unwrap().unwrap().args().len(), MAX_ARGUMENTS);
+    assert_eq!(reader.next_frame().unwrap().unwrap().args().len(), MAX_ARGUMENTS);
 }
 
 /// The same cases in every run.
@@ -303,10 +303,10 @@ fn a_stranger_sends_long_commands() {
     let mut reader = Reader::new();
     reader.trust(false);
     reader.buffer().extend_from_slice(&command(&[&b"x".repeat(16 << 10)[..]; 10]));
-    assert!(reader.next().expect("at the limits").is_some());
+    assert!(reader.next_frame().expect("at the limits").is_some());
     reader.trust(true);
     reader.buffer().extend_from_slice(&command(&[&b"x"[..]; 11]));
-    assert!(reader.next().expect("no stranger").is_some());
+    assert!(reader.next_frame().expect("no stranger").is_some());
     for (bytes, error) in [
         (&b"*11\r\n"[..], ProtocolError::StrangersMultibulkLength),
         (b"*1\r\n$16385\r\n", ProtocolError::StrangersBulkLength),
@@ -314,7 +314,7 @@ fn a_stranger_sends_long_commands() {
         let mut reader = Reader::new();
         reader.trust(false);
         reader.buffer().extend_from_slice(bytes);
-        assert_eq!(reader.next().err(), Some(error));
+        assert_eq!(reader.next_frame().err(), Some(error));
     }
 }
 
@@ -327,18 +327,18 @@ fn memory_is_given_back_between_commands_only() {
         reader.take_memory(&mut spare);
         assert_eq!(spare.capacity(), 0);
         reader.buffer().extend_from_slice(&sent[..cut]);
-        assert!(reader.next().expect("the beginning of a command").is_none());
+        assert!(reader.next_frame().expect("the beginning of a command").is_none());
         reader.give_back_memory(&mut spare);
         assert_eq!(spare.capacity(), 0, "what has arrived stays");
         reader.take_memory(&mut spare);
         reader.buffer().extend_from_slice(&sent[cut..]);
-        assert_eq!(reader.next().expect("a command").expect("all of it").args().len(), 2);
+        assert_eq!(reader.next_frame().expect("a command").expect("all of it").args().len(), 2);
         reader.give_back_memory(&mut spare);
         assert!(spare.is_empty() && spare.capacity() >= 1000);
     }
     // One that other connections could not use goes to the system.
     reader.buffer().extend_from_slice(&command(&[&b"x".repeat(1 << 20)[..]]));
-    assert!(reader.next().expect("a command").is_some());
+    assert!(reader.next_frame().expect("a command").is_some());
     let mut spare = Vec::new();
     reader.give_back_memory(&mut spare);
     assert_eq!((spare.capacity(), reader.buffer().capacity()), (0, 0));
@@ -368,7 +368,7 @@ proptest! {
     fn hostile_bytes_cost_no_more_memory_than_they_have(bytes in hostile()) {
         let mut reader = Reader::new();
         reader.buffer().extend_from_slice(&bytes);
-        while let Ok(Some(frame)) = reader.next() {
+        while let Ok(Some(frame)) = reader.next_frame() {
             let args = frame.args();
             prop_assert!(!args.is_empty());
             prop_assert!(args.iter().map(|arg| arg.len()).sum::<usize>() <= bytes.len());

@@ -144,3 +144,18 @@ fn what_was_slow_is_not_known() {
         assert!(info.contains(part), "{part} in {info}");
     }
 }
+
+#[test]
+fn what_fails_in_a_transaction_and_who_waits_is_counted() {
+    let cluster = Cluster::start("counted", 1);
+    let mut client = Raw::connect(cluster.addr(1));
+    client.set(b"text", b"x");
+    assert!(client.call(&[b"CONFIG", b"RESETSTAT"]).is_ok());
+    client.send(b"MULTI\r\nINCR text\r\nCLIENT SETNAME \"a b\"\r\nEXEC\r\nMULTI\r\nHGET text f\r\nEXEC\r\nWAIT 0 0\r\nPING\r\n");
+    while client.reply() != Reply::Simple("PONG".to_owned()) {}
+    let stats = text(client.call(&[b"INFO", b"stats", b"errorstats", b"commandstats"]));
+    for line in ["total_error_replies:3", "errorstat_ERR:count=2", "errorstat_WRONGTYPE:count=1"] {
+        assert!(stats.contains(&format!("\r\n{line}\r\n")), "{line} is not in {stats}");
+    }
+    assert!(stats.contains("\r\ncmdstat_wait:calls=1,usec=0,"), "{stats}");
+}

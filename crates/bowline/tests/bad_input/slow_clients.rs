@@ -144,7 +144,7 @@ fn a_client_that_asks_for_large_values_and_reads_none_takes_all_memory() {
     let deadline = Instant::now() + Duration::from_secs(1);
     while Instant::now() < deadline {
         other.set(b"other", b"goes on");
-        let under_way = cluster.info(follower).expect("it runs").number("blocked_clients");
+        let under_way = cluster.info(follower).expect("it runs").number("raft_unanswered_commands");
         assert!(under_way < 16, "{under_way} answers of an unknown size are under way at once");
         for (id, before) in nodes.into_iter().zip(before) {
             let growth = resident_bytes(cluster.pid(id)).saturating_sub(before);
@@ -183,10 +183,9 @@ fn a_client_that_hides_large_values_behind_small_ones_takes_all_memory() {
         if cluster.log_text(follower).contains("is disconnected: replies of ") {
             return Some(true);
         }
-        let clients = Raw::connect(cluster.addr(follower)).call(&[b"INFO", b"clients"]);
-        let Reply::Bulk(Some(clients)) = clients else { panic!("INFO: {clients:?}") };
+        let under_way = cluster.info(follower).expect("it runs").number("raft_unanswered_commands");
         let holds_answers = growth[1] > value.len() as u64;
-        let waits_for_none = String::from_utf8_lossy(&clients).contains("blocked_clients:0\r\n");
+        let waits_for_none = under_way == 0;
         (holds_answers && waits_for_none).then_some(false)
     });
     if is_disconnected {
@@ -208,4 +207,24 @@ fn the_last_answer_before_the_end_does_not_keep_the_connection() {
     client.send(b"SET quit 1\r\nGET quit\r\nQUIT\r\nSET quit 2\r\n");
     assert_eq!(client.rest(), "+OK\r\n$1\r\n1\r\n+OK\r\n");
     assert_eq!(Raw::connect(cluster.addr(1)).get(b"quit"), b"1");
+}
+
+#[test]
+fn a_client_that_goes_while_it_waits_gives_its_place_back() {
+    let cluster = Cluster::start("waiting", 1);
+    let mut other = Raw::connect(cluster.addr(1));
+    assert!(other.call(&[b"CLIENT", b"PAUSE", b"600000", b"WRITE"]).is_ok());
+    let mut client = Raw::connect(cluster.addr(1));
+    // More than is read behind a command that waits.
+    client.send(&encode(&[b"SET", b"k", b"v"]).repeat(10_000));
+    let mut wait_for = |what: &str, lines: [&str; 2]| {
+        until(what, PATIENCE, || {
+            let Reply::Bulk(Some(info)) = other.call(&[b"INFO", b"clients"]) else { panic!("no text") };
+            let info = String::from_utf8(info).expect("text");
+            lines.iter().all(|line| info.contains(&format!("\r\n{line}\r\n"))).then_some(())
+        });
+    };
+    wait_for("a client that waits", ["connected_clients:2", "blocked_clients:1"]);
+    drop(client);
+    wait_for("its end", ["connected_clients:1", "blocked_clients:0"]);
 }

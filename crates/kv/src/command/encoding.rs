@@ -33,7 +33,7 @@
 //! | 50 | INCRBYFLOAT | key, what is added, as a text |
 //! | 51 | MSETNX | count, keys and values in turn |
 //! | 52 | GETDEL | key |
-//! | 53 | SET with a comparison | flags (a byte), time, key, value, value to compare with; flags: 1 = IFEQ or 2 = IFNE, and as in 14 |
+//! | 53 | SET with a comparison | flags (a byte), time, key, value, value to compare with; flags: 1 = IFEQ or 2 = IFNE, and 4, 8, 16, 32 as in 14 |
 //! | 54 | DELEX | a byte: 1 = IFEQ, 2 = IFNE; key, value to compare with |
 //! | 55 | RENAME | a byte: 1 = NX; key, key |
 //! | 56 | COPY | a byte: 1 = REPLACE; key, key |
@@ -155,7 +155,19 @@ impl<'a> Command<'a> {
             Self::FlushAll => out.push(FLUSHALL),
             Self::Hash { key, command } => command.encode(key, out),
             Self::Session(command) => command.encode(out),
-            other => encode_other(other, out),
+            Self::GetRange { .. }
+            | Self::SetRange { .. }
+            | Self::IncrByFloat { .. }
+            | Self::MSetNx { .. }
+            | Self::GetDel { .. }
+            | Self::DelIf { .. }
+            | Self::Rename { .. }
+            | Self::Copy { .. }
+            | Self::RandomKey { .. }
+            | Self::Keys { .. }
+            | Self::Scan { .. }
+            | Self::Object { .. }
+            | Self::MemoryUsage { .. } => encode_other(self, out),
         }
     }
 

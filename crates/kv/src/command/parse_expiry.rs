@@ -4,6 +4,7 @@
 //! One thing is earlier here than there: a time that is none is refused also when GETEX would find no key.
 
 use super::parse::{Parsed, comparison, key, names_comparison, number, value};
+use super::unsupported::echoed;
 use super::{Command, Condition, ExpireCondition, MAX_AFTER_MS, Moment, SetExpiry};
 use crate::reply::Reply;
 
@@ -174,12 +175,10 @@ fn expire_condition(options: &[&[u8]]) -> Result<ExpireCondition, Reply> {
     }
 }
 
-/// The option comes back as far as Redis's text has room for it: 127 bytes, up to its first zero byte, without a
-/// line end.
+/// The option comes back as far as Redis's text has room for it: 127 bytes.
 fn unsupported(option: &[u8]) -> Reply {
-    let shown: Vec<u8> = option.iter().copied().take(127).take_while(|&byte| byte != 0).collect();
     let mut text = b"ERR Unsupported option ".to_vec();
-    text.extend(shown.into_iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
+    text.extend(echoed(option, 127));
     Reply::Error(text.into())
 }
 

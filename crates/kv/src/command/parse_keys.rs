@@ -2,6 +2,7 @@
 //! `objectCommand` and `memoryCommand`, with their words.
 
 use super::parse::{Parsed, key, number, within, wrong_arity};
+use super::unsupported::{ECHO_BYTES, echoed};
 use super::{Aspect, Command, MAX_PATTERN_BYTES};
 use crate::reply::Reply;
 
@@ -40,8 +41,12 @@ pub(super) fn copy<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
     Ok(Command::Copy { key, to, replace })
 }
 
-/// There is only database 0.
-fn own_database(text: &[u8]) -> Result<(), Reply> {
+/// Whether `text` names database 0: there is no other.
+///
+/// # Errors
+///
+/// The reply to send instead, in Redis's words.
+pub fn own_database(text: &[u8]) -> Result<(), Reply> {
     match number(text)? {
         0 => Ok(()),
         given if i32::try_from(given).is_err() => Err(Reply::error(format!(
@@ -152,7 +157,7 @@ pub(super) fn memory<'a>(args: &[&'a [u8]]) -> Parsed<'a> {
 
 fn unknown_subcommand(container: &str, given: &[u8]) -> Reply {
     let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend(given.iter().take(128).map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }));
+    text.extend(echoed(given, ECHO_BYTES));
     text.extend_from_slice(format!("'. Try {container} HELP.").as_bytes());
     Reply::Error(text.into())
 }

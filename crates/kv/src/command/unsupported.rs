@@ -3,7 +3,7 @@
 use crate::reply::Reply;
 
 /// How many bytes of an unknown name, and of the arguments behind it together, are repeated in the error.
-const ECHO_BYTES: usize = 128;
+pub(super) const ECHO_BYTES: usize = 128;
 
 /// The answer to a command that is not served.
 pub(super) fn refusal(name: &[u8], args: &[&[u8]]) -> Reply {
@@ -15,33 +15,29 @@ pub(super) fn refusal(name: &[u8], args: &[&[u8]]) -> Reply {
     }
 }
 
-/// Redis's error for a name that it does not know. It repeats the name and the beginning of the arguments,
-/// each up to its first zero byte, and no line end, which would end the error.
+/// Redis's error for a name that it does not know. It repeats the name and the beginning of the arguments.
 fn unknown(name: &[u8], args: &[&[u8]]) -> Reply {
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(beginning(name, ECHO_BYTES));
+    text.extend(echoed(name, ECHO_BYTES));
     text.extend_from_slice(b"', with args beginning with: ");
     let start = text.len();
     for arg in args {
-        let echoed = text.len() - start;
-        if echoed >= ECHO_BYTES {
+        let length = text.len() - start;
+        if length >= ECHO_BYTES {
             break;
         }
         text.push(b'\'');
-        text.extend_from_slice(beginning(arg, ECHO_BYTES - echoed));
+        text.extend(echoed(arg, ECHO_BYTES - length));
         text.extend_from_slice(b"' ");
-    }
-    for byte in &mut text {
-        if matches!(byte, b'\r' | b'\n') {
-            *byte = b' ';
-        }
     }
     Reply::Error(text.into())
 }
 
-fn beginning(bytes: &[u8], limit: usize) -> &[u8] {
-    let shown = &bytes[..bytes.len().min(limit)];
-    shown.iter().position(|&byte| byte == 0).map_or(shown, |end| &shown[..end])
+/// What an error repeats of what the client sent: `limit` bytes at most, up to the first zero byte, as in Redis, and
+/// no line end, which would end the error.
+pub(super) fn echoed(bytes: &[u8], limit: usize) -> impl Iterator<Item = u8> {
+    let shown = bytes.iter().take(limit).take_while(|&&byte| byte != 0);
+    shown.map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte })
 }
 
 /// The names of Redis 7.0 that the store's table does not have. The server answers some of them itself,

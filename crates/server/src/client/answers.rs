@@ -1,6 +1,6 @@
 //! What a command is answered, and what becomes of the answers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bowline_kv::Reply;
 
@@ -28,7 +28,7 @@ impl Client {
                 Value::ok()
             }
             Action::Unpause => {
-                shell.end_pause(Some(self.id));
+                shell.end_pause();
                 Value::ok()
             }
             // In a transaction nothing is waited for, as in Redis.
@@ -75,9 +75,17 @@ impl Client {
             }
         };
         state.closing |= self.closes.take();
+        if let (Form::Exec | Form::Awaited, Value::Array(parts)) = (waiting.form, &value) {
+            parts.iter().filter_map(Value::error_text).for_each(|text| shell.count_error(text));
+        }
         if let Some(command) = waiting.command {
-            let took_us = now.saturating_duration_since(waiting.since).as_micros();
-            let took_us = u64::try_from(took_us).unwrap_or(u64::MAX);
+            // How long WAIT takes is what the client wants it to.
+            let took = if waiting.form == Form::Wait {
+                Duration::ZERO
+            } else {
+                now.saturating_duration_since(waiting.since)
+            };
+            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             state.record(command, took_us, &value, waiting.brief, shell::unix_us, shell);
         }
         let bytes = value.memory_bytes();

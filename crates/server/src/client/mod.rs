@@ -163,9 +163,9 @@ impl Client {
         self.ring();
     }
 
-    /// Whether a command of this client waits for the end of a pause.
+    /// Whether a command of this client waits for the end of a pause. None does of one that is just being served.
     pub(crate) fn is_held(&self) -> bool {
-        self.state.borrow().held.is_some()
+        self.state.try_borrow().is_ok_and(|state| state.held.is_some())
     }
 
     /// Whether nothing in front of the command with that token waits for an answer.
@@ -250,7 +250,7 @@ impl Client {
             &held_args
         } else {
             state.reader.trust(state.connection.is_trusted(&shell.info));
-            match state.reader.next() {
+            match state.reader.next_frame() {
                 Ok(Some(frame)) => {
                     frame_args = frame.args();
                     frame_bytes = frame.bytes();

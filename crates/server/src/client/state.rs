@@ -192,8 +192,7 @@ impl State {
     /// A command will be answered later.
     pub(super) fn owe_later(&mut self, form: Form, brief: Brief, moment: &Moment) {
         self.awaits = matches!(form, Form::Awaited | Form::Wait);
-        // How long WAIT takes is what the client wants it to.
-        let command = self.connection.called().filter(|_| form != Form::Wait);
+        let command = self.connection.called();
         let protocol = self.connection.protocol();
         self.owe(Owed::Waiting(Waiting { protocol, form, command, since: moment.now, brief }));
     }
@@ -269,8 +268,7 @@ impl State {
             self.first_token += 1;
             self.owed_bytes -= value.memory_bytes();
             if let Value::Error(text) = &value {
-                shell.stats.errors.set(shell.stats.errors.get() + 1);
-                shell.info.record.error(text);
+                shell.count_error(text);
             }
             outbox.push(|out| value.write(protocol, out));
         }

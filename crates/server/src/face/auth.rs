@@ -3,13 +3,20 @@
 //! There are no users but the one whom Redis calls `default`. If he has a password, a connection that was made since
 //! may do nothing but say it, greet, or go; one that was made before may go on, as in Redis.
 
+use bowline_kv::integer;
+
 use super::connection::Connection;
 use super::{NodeInfo, REDIS_VERSION, client, quoted, syntax_error};
-use crate::resp::{Protocol, Value, canonical_integer};
+use crate::resp::{Protocol, Value};
 
 /// The answer to a command that came before the password.
 pub(super) fn no_auth() -> Value {
     Value::error("NOAUTH Authentication required.")
+}
+
+/// The answer to an EXEC that did.
+pub(super) fn exec_without_auth() -> Value {
+    Value::error("EXECABORT Transaction discarded because of: NOAUTH Authentication required.")
 }
 
 fn wrong_password() -> Value {
@@ -45,7 +52,7 @@ impl Connection {
 
     /// `HELLO [version [AUTH user password] [SETNAME name]]`: all of it takes effect, or nothing.
     pub(super) fn hello(&mut self, args: &[&[u8]], node: &NodeInfo) -> Value {
-        let protocol = match args.get(1).map(|version| canonical_integer(version)) {
+        let protocol = match args.get(1).map(|version| integer::parse(version)) {
             None => self.protocol,
             Some(Some(2)) => Protocol::Resp2,
             Some(Some(3)) => Protocol::Resp3,

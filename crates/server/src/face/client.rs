@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bowline_kv::integer;
+
 use super::connection::{Action, Connection};
 use super::{quoted, syntax_error, table};
-use crate::resp::{Value, canonical_integer};
+use crate::resp::Value;
 
 /// The longest name of a client or a library, in bytes: a connection keeps three of them.
 const MAX_LABEL_BYTES: usize = 1024;
@@ -44,7 +46,7 @@ pub(super) fn list(args: &[&[u8]]) -> Action {
             }
         }
         [option, ids @ ..] if option.eq_ignore_ascii_case(b"ID") && !ids.is_empty() => {
-            let ids = ids.iter().map(|id| u64::try_from(canonical_integer(id)?).ok().filter(|id| *id > 0));
+            let ids = ids.iter().map(|id| u64::try_from(integer::parse(id)?).ok().filter(|id| *id > 0));
             match ids.collect::<Option<Vec<_>>>() {
                 Some(mut ids) => {
                     ids.sort_unstable();
@@ -109,7 +111,7 @@ pub(super) fn kill(args: &[&[u8]]) -> Action {
     let mut options = &args[2..];
     while let [option, text, rest @ ..] = options {
         match option.to_ascii_uppercase().as_slice() {
-            b"ID" => match canonical_integer(text).filter(|id| *id > 0) {
+            b"ID" => match integer::parse(text).filter(|id| *id > 0) {
                 Some(id) => filter.id = Some(id.unsigned_abs()),
                 None => return Value::error("ERR client-id should be greater than 0").into(),
             },
@@ -137,7 +139,7 @@ fn unknown_type(kind: &[u8]) -> Action {
 
 /// A time that a client gives.
 fn timeout(text: &[u8]) -> Result<Duration, Value> {
-    match canonical_integer(text) {
+    match integer::parse(text) {
         Some(ms) if ms < 0 => Err(Value::error("ERR timeout is negative")),
         Some(ms) => Ok(Duration::from_millis(ms.unsigned_abs())),
         None => Err(Value::error("ERR timeout is not an integer or out of range")),
@@ -164,7 +166,7 @@ pub(super) fn pause(args: &[&[u8]]) -> Action {
 
 /// `WAIT numreplicas milliseconds`; 0 milliseconds are for ever.
 pub(super) fn wait(args: &[&[u8]]) -> Action {
-    let Some(count) = canonical_integer(args[1]) else {
+    let Some(count) = integer::parse(args[1]) else {
         return Value::error("ERR value is not an integer or out of range").into();
     };
     match timeout(args[2]) {

@@ -92,11 +92,12 @@ pub(super) fn get_keys(command: &[&[u8]]) -> Value {
 
 /// `CLIENT HELP` and its like.
 pub(super) fn help(container: &'static str) -> Value {
-    let mut lines = vec![Value::text(container)];
+    let mut lines = vec![Value::simple(container)];
     let name = container.to_ascii_lowercase();
     for facts in table::subcommands(&name) {
         let Some((_, subcommand)) = facts.subcommand() else { continue };
-        lines.push(Value::bulk(format!("{} - {}", subcommand.to_ascii_uppercase(), facts.summary)));
+        let line = format!("{} - {}", subcommand.to_ascii_uppercase(), facts.summary);
+        lines.push(Value::Simple(line.into()));
     }
     Value::Array(lines)
 }

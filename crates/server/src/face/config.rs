@@ -2,10 +2,11 @@
 
 use bowline_kv::command::MAX_PATTERN_BYTES;
 use bowline_kv::glob::{Case, Glob};
+use bowline_kv::integer;
 
 use super::settings::{MAX_SLOW_LOG_LEN, Password, Settings};
 use super::{NodeInfo, quoted, syntax_error, too_long};
-use crate::resp::{MAX_BULK_BYTES, Value, canonical_integer};
+use crate::resp::{MAX_BULK_BYTES, Value};
 
 /// What can be set, with the names for which there is something to change.
 const CHANGEABLE: [(&str, Change); 4] = [
@@ -105,8 +106,8 @@ pub(super) fn set(args: &[&[u8]], node: &NodeInfo) -> Value {
     Value::ok()
 }
 
-fn integer(text: &[u8], least: i64, most: i64) -> Result<i64, String> {
-    let number = canonical_integer(text).ok_or("argument couldn't be parsed into an integer")?;
+fn integer_between(text: &[u8], least: i64, most: i64) -> Result<i64, String> {
+    let number = integer::parse(text).ok_or("argument couldn't be parsed into an integer")?;
     if (least..=most).contains(&number) {
         Ok(number)
     } else {
@@ -115,7 +116,7 @@ fn integer(text: &[u8], least: i64, most: i64) -> Result<i64, String> {
 }
 
 fn set_max_clients(settings: &Settings, text: &[u8]) -> Result<Apply, String> {
-    let wanted = integer(text, 1, u32::MAX.into())?.unsigned_abs();
+    let wanted = integer_between(text, 1, u32::MAX.into())?.unsigned_abs();
     let most = settings.most_clients();
     if wanted > most {
         return Err(format!(
@@ -126,13 +127,13 @@ fn set_max_clients(settings: &Settings, text: &[u8]) -> Result<Apply, String> {
 }
 
 fn set_slower_than(_: &Settings, text: &[u8]) -> Result<Apply, String> {
-    let us = integer(text, -1, i64::MAX)?;
+    let us = integer_between(text, -1, i64::MAX)?;
     Ok(Box::new(move |settings| settings.set_slower_than_us(us)))
 }
 
 /// What the log holds too much of goes with the next command that is slow.
 fn set_slow_log_len(_: &Settings, text: &[u8]) -> Result<Apply, String> {
-    let len = usize::try_from(integer(text, 0, MAX_SLOW_LOG_LEN)?).expect("it is not negative");
+    let len = usize::try_from(integer_between(text, 0, MAX_SLOW_LOG_LEN)?).expect("it is not negative");
     Ok(Box::new(move |settings| settings.set_slow_log_len(len)))
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bowline_kv::command::once_exec;
+use bowline_kv::command::{once_exec, own_database};
 use bowline_kv::{Command, Reply};
 
 use super::client::{self, ClientFilter, KillFilter, PauseMode};
@@ -12,7 +12,7 @@ use super::slowlog::{self, Slow};
 use super::table::{self, Call, CommandNumber, Found};
 use super::transaction::{self, Part, Transaction};
 use super::{NodeInfo, Sections, auth, command, config, quoted, syntax_error, wrong_arity};
-use crate::resp::{Protocol, Value, canonical_integer};
+use crate::resp::{Protocol, Value};
 
 /// What is to be done about a command. The table is in the [module's front page](super).
 #[derive(Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Connection {
         match found {
             Found::Call(call, number) if !call.is_before_auth() && !self.is_trusted(node) => {
                 node.record.rejected(number);
-                auth::no_auth().into()
+                if call == Call::Exec { auth::exec_without_auth() } else { auth::no_auth() }.into()
             }
             Found::Store(number) if !self.is_trusted(node) => {
                 node.record.rejected(number);
@@ -375,11 +375,7 @@ const LATENCY_ADVICE: &str = "No events are kept here. LATENCY HISTOGRAM and INF
 
 /// There is one database.
 fn select(number: &[u8]) -> Value {
-    match canonical_integer(number) {
-        Some(0) => Value::ok(),
-        Some(_) => Value::error("ERR DB index is out of range"),
-        None => Value::error("ERR value is not an integer or out of range"),
-    }
+    own_database(number).map_or_else(Value::from, |()| Value::ok())
 }
 
 fn time(now_us: u64) -> Value {

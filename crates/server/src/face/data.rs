@@ -106,7 +106,7 @@ static ROWS: &[Row] = &[
     ("dbsize", FIND, &[], "server", "1.0.0", "How many keys there are"),
     ("flushdb", REMOVE_ALL, &[], "server", "1.0.0", "Removes every key"),
     ("flushall", REMOVE_ALL, &[], "server", "1.0.0", "Removes every key"),
-    ("once", WRITE_SLOW, &[], "connection", "7.4.0", "Runs a command once, however often it is sent"),
+    ("once", WRITE_SLOW, &[], "connection", "7.0.0", "Runs a command once, however often it is sent"),
 ];
 
 /// What is done to the second key, of the commands that do something else to it than to the first.

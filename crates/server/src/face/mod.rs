@@ -53,8 +53,9 @@ pub use table::CommandNumber;
 
 use crate::resp::Value;
 
-/// The version of Redis whose commands and replies this server follows, for clients that look at it.
-pub const REDIS_VERSION: &str = "7.4.0";
+/// The version of Redis whose commands and replies this server follows, for clients that look at it: they must not
+/// count on what later ones have.
+pub const REDIS_VERSION: &str = "7.0.15";
 
 fn wrong_arity(name: &str) -> Value {
     Value::error(format!("ERR wrong number of arguments for '{name}' command"))
@@ -69,7 +70,9 @@ fn syntax_error() -> Value {
     Value::error("ERR syntax error")
 }
 
-/// What the client sent, for an error text: readable, and at most 128 bytes of it, as in Redis.
+/// What the client sent, for an error text: readable, at most 128 bytes of it, and up to its first zero byte, as in Redis.
 fn quoted(arg: &[u8]) -> String {
-    String::from_utf8_lossy(&arg[..arg.len().min(128)]).into_owned()
+    let shown = &arg[..arg.len().min(128)];
+    let end = memchr::memchr(0, shown).unwrap_or(shown.len());
+    String::from_utf8_lossy(&shown[..end]).into_owned()
 }

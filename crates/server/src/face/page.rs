@@ -15,20 +15,22 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("auth", "There is one user, `default`."),
     ("hello", "All its options take effect, or none. Refused between MULTI and EXEC."),
     ("select", "There is one database, 0."),
-    ("client|info", "No fields about buffers."),
+    ("client|info", "No `fd`, no `events`, no fields about buffers."),
     ("client|kill", "Of the node that is asked. What is under way on the connection may still be executed."),
-    ("client|list", "Of the node that is asked. No fields about buffers."),
+    ("client|list", "Of the node that is asked. No `fd`, no `events`, no fields about buffers."),
     ("client|maint_notifications", "An error, which client libraries expect of a server that has none."),
     ("client|no-evict", "Nothing is evicted, so both settings are true."),
     ("client|no-touch", "No key has a time of its last use, so both settings are true."),
     ("client|pause", "Of the node that is asked. CLIENT PAUSE and CLIENT UNPAUSE never wait; WRITE lets every EXEC wait."),
     ("client|unpause", "Of the node that is asked."),
-    ("command|docs", "No `arguments`, `complexity` or `history`."),
-    ("config|get", "Settings that mean something here. `*` shows all."),
+    ("command|docs", "No `arguments`, `complexity` or `history`. A reply of more than 64 MiB is an error."),
+    ("command|info", "A reply of more than 64 MiB is an error."),
+    ("command|list", "The pattern has 128 bytes at most."),
+    ("config|get", "Settings that mean something here. `*` shows all. The patterns have 1 KiB together at most."),
     ("config|resetstat", "Of the node that is asked."),
     ("config|rewrite", "Always an error: there is no file."),
     ("config|set", "Of the node that is asked, until its process ends: maxclients, requirepass, slowlog-log-slower-than, slowlog-max-len (65536 at most). Any other setting may be set to what it is, and to nothing else."),
-    ("info", "Of the node that is asked. A section `# Raft`; fields without meaning here are missing. Times are counted from reading a command to its answer, replication included, in whole microseconds. Commands between MULTI and EXEC count as their EXEC."),
+    ("info", "Of the node that is asked. A section `# Raft`; fields without meaning here are missing, and so are `keyspace_hits`, `keyspace_misses` and `expired_keys`, which nobody counts. Times are counted from reading a command to its answer, replication included, in whole microseconds. Commands between MULTI and EXEC count as their EXEC; WAIT counts without its time."),
     ("latency|doctor", "Says where to look."),
     ("latency|graph", "There are no events."),
     ("latency|histogram", "Times from reading a command to its answer."),
@@ -42,18 +44,22 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("lastsave", "Of the node that is asked."),
     ("debug|digest", "Another digest, and the index of the log's entry behind which it is taken. Refused between MULTI and EXEC."),
     ("function|flush", "There are no functions."),
-    ("multi", "HELLO, DEBUG DIGEST and ONCE are refused until EXEC. `ONCE session number EXEC` ends a transaction that happens once."),
-    ("watch", "A watched key that does not exist counts as changed also when another key of its slot (CRC16 of the key or its `{tag}`, modulo 16384) is removed."),
+    ("multi", "65,536 commands and 32 MiB at most. HELLO, DEBUG DIGEST and ONCE are refused until EXEC. `ONCE session number EXEC` ends a transaction that happens once."),
+    ("exec", "The parts of the answer about keys have 64 MiB and 1,048,576 elements together at most, and the others 64 MiB; a part that does not fit is an error. 1,024 commands about connection and server are carried out at most; those behind are answered by an error."),
+    ("watch", "65,536 keys at most. A watched key that does not exist counts as changed also when another key of its slot (CRC16 of the key or its `{tag}`, modulo 16384) is removed."),
     ("once", "Bowline's own: runs a command of a session once, however often it is sent."),
     ("set", "IFEQ and IFNE are those of Redis 8.4."),
     ("delex", "Of Redis 8.4. IFDEQ and IFDNE are not served."),
+    ("mget", "The reply has 64 MiB at most; if there is more, it is an error."),
+    ("hmget", "The reply has 64 MiB at most; if there is more, it is an error."),
+    ("hrandfield", "The reply has 64 MiB and 1,048,576 elements at most; if there are more, it is an error."),
     ("getex", "A time that is refused is refused also when the key does not exist or holds no string."),
     ("incrbyfloat", "Prints what Redis prints on x86-64, on every machine."),
     ("hincrbyfloat", "Prints what Redis prints on x86-64, on every machine."),
     ("dbsize", "Keys whose time is over are not counted."),
     ("keys", "The pattern has 1 KiB at most. The reply has 64 MiB and 1,048,576 keys at most; if there are more, or if it takes about a tenth of a second to compare all keys with the pattern, it is an error, as it is with more than 8 million keys: SCAN takes its place."),
     ("scan", "A cursor means the same on every node and after a restart, and each key that is there all along is met exactly once. A call looks at no more than 65,536 keys. The pattern has 1 KiB at most. A cursor of 2^53 or more ends the iteration."),
-    ("hscan", "A cursor means the same on every node and after a restart, and each field that is there all along is met exactly once. The pattern has 1 KiB at most. Wrong options are refused also when the key does not exist or holds no hash."),
+    ("hscan", "A cursor means the same on every node and after a restart, and each field that is there all along is met exactly once. The pattern has 1 KiB at most, and the reply 64 MiB: if there is more, it is an error. Wrong options are refused also when the key does not exist or holds no hash."),
     ("copy", "Only within database 0."),
     ("object|encoding", "By the present value, however it came about."),
     ("object|freq", "Redis's error about LFU: nobody counts."),
@@ -82,11 +88,12 @@ const HEAD: &str = "\
 What each command does is said in Redis's own documentation; this page says which ones are served, and where one does
 something else than in Redis 7.0. All are served by every node.
 
-Limits: a key has 64 KiB at most, a value 16 MiB, the arguments of one command 32 MiB together. What is not served is
-refused by an error that names it, and never accepted and ignored: options of a served command too. A hash has 524,288
-fields at most, each with a name of 64 KiB at most, and 64 MiB in all.
+Limits: a key has 64 KiB at most, a value 16 MiB; one command has 1,048,576 arguments at most, and 32 MiB in all of them.
+A hash has 524,288 fields at most, each with a name of 64 KiB at most, and 64 MiB in all. What is not served is refused by an
+error that names it, and never accepted and ignored: options of a served command too.
 
-What an error repeats of an unknown subcommand goes on behind a zero byte, and is made UTF-8; Redis ends it there.
+What an error about connection or server repeats of what the client sent is made UTF-8. A range in a pattern, such as
+`[a-z]`, goes by bytes from 0 to 255; in Redis on x86-64 those from 128 on come before all others.
 ";
 
 fn page() -> String {

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use super::NodeInfo;
-use crate::resp::{Value, canonical_integer};
+use bowline_kv::integer;
+
+use super::{NodeInfo, quoted};
+use crate::resp::Value;
 
 /// Of so many arguments something is kept, as in Redis.
 const MAX_ARGUMENTS: usize = 32;
@@ -102,9 +104,15 @@ pub struct Slow<'a> {
 
 /// `SLOWLOG GET [count]`.
 pub(super) fn get(args: &[&[u8]], node: &NodeInfo) -> Value {
+    if args.len() > 3 {
+        return Value::error(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try SLOWLOG HELP.",
+            quoted(args[1])
+        ));
+    }
     let count = match args.get(2) {
         None => Some(SHOWN),
-        Some(count) => match canonical_integer(count) {
+        Some(count) => match integer::parse(count) {
             Some(-1) => Some(usize::MAX),
             Some(count) => usize::try_from(count).ok(),
             None => None,

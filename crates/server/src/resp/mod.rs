@@ -31,7 +31,6 @@ mod inline;
 mod reader;
 mod value;
 
-pub(crate) use reader::canonical_integer;
 pub use reader::{
     Args, Frame, MAX_ARGUMENTS, MAX_BULK_BYTES, MAX_COMMAND_BYTES, MAX_INLINE_BYTES, ProtocolError, Reader,
 };

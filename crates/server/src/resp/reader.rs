@@ -11,7 +11,7 @@
 
 use std::ops::Deref;
 
-use bowline_kv::command;
+use bowline_kv::{command, integer};
 
 use super::{Value, inline};
 
@@ -180,7 +180,7 @@ impl Reader {
     }
 
     /// The buffer to append what the socket gives; nothing in it may be changed or taken away. Call it when
-    /// [`Reader::next`] has returned `None`: it drops the commands handed out and moves the incomplete rest
+    /// [`Reader::next_frame`] has returned `None`: it drops the commands handed out and moves the incomplete rest
     /// to the front, and frees what an unusual command has needed.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         let is_between = matches!(self.state, State::Start);
@@ -234,8 +234,7 @@ impl Reader {
 
     /// The next command, or `None` when it is not all there. Empty lines and empty arrays are passed over,
     /// as in Redis, so a command has at least one argument. After an error there is nothing but that error.
-    #[allow(clippy::should_implement_trait, reason = "what it returns borrows from the reader")]
-    pub fn next(&mut self) -> Result<Option<Frame<'_>>, ProtocolError> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ProtocolError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -350,7 +349,7 @@ impl Reader {
             Some(b'\n') => {}
             Some(_) => return Err(bad),
         }
-        let number = canonical_integer(&line[..digits]).ok_or(bad)?;
+        let number = integer::parse(&line[..digits]).ok_or(bad)?;
         self.at += 1 + digits + 2;
         Ok(Some(number))
     }
@@ -391,24 +390,6 @@ impl Reader {
         self.at = end + 1;
         Ok(true)
     }
-}
-
-/// A decimal number written in the one shortest way: no plus sign, no leading zero, no minus zero.
-pub(crate) fn canonical_integer(text: &[u8]) -> Option<i64> {
-    let (is_negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    match digits {
-        b"0" if !is_negative => return Some(0),
-        [b'1'..=b'9', ..] => {}
-        _ => return None,
-    }
-    digits.iter().try_fold(0_i64, |sum, &digit| {
-        let digit = i64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
-        let sum = sum.checked_mul(10)?;
-        if is_negative { sum.checked_sub(digit) } else { sum.checked_add(digit) }
-    })
 }
 
 /// One command: its arguments, the name first. Never empty.

@@ -58,6 +58,14 @@ impl Value {
         Self::Bulk(bytes.into().into())
     }
 
+    /// What is wrong, if it is an error.
+    pub(crate) fn error_text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Error(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// About how many bytes of memory it holds.
     pub(crate) fn memory_bytes(&self) -> usize {
         let sum = |items: &[Self]| items.iter().map(Self::memory_bytes).sum();

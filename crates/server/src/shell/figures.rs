@@ -63,8 +63,7 @@ impl Shell {
         Metrics {
             uptime: self.started.elapsed(),
             connected_clients: clients.len() as u64,
-            // The client that asks is busy asking, and waits for nothing.
-            blocked_clients: status.unanswered,
+            blocked_clients: self.blocked_clients(),
             memory: memory(),
             cpu: cpu(),
             rates: self.rates.now(),
@@ -110,6 +109,7 @@ impl Shell {
                 sessions: status.sessions,
                 session_bytes: status.sessions_bytes,
                 duplicates: status.duplicates,
+                unanswered: status.unanswered,
                 peers: self.peers.all.iter().map(|(id, p)| peer(id, p)).collect(),
             },
         }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bowline_kv::{Answer, ClientId, Reply};
+use bowline_kv::{Answer, ClientId, Reply, Status};
 use bowline_raft::{Index, RoleKind};
 
 use super::Shell;
@@ -21,6 +21,15 @@ struct Waiter {
     deadline: Option<Instant>,
     /// Up to this entry; known as soon as everything in front of it was answered.
     index: Option<Index>,
+}
+
+/// What becomes of a waiter now.
+enum Becomes {
+    Waiting,
+    /// Its client is gone.
+    Forgotten,
+    /// With so many copies.
+    Answered(u64),
 }
 
 #[derive(Debug, Default)]
@@ -50,18 +59,24 @@ impl Pause {
 }
 
 impl Shell {
-    /// Lets every client go on. The one that asks, if one does, is busy asking, and does so anyway.
-    pub(crate) fn end_pause(&self, asker: Option<ClientId>) {
+    /// Lets every client go on.
+    pub(crate) fn end_pause(&self) {
         self.pause.0.set(None);
         let clients = self.clients.borrow();
-        let held = clients.values().filter(|client| Some(client.id) != asker && client.is_held());
-        held.for_each(|client| client.go_on());
+        clients.values().filter(|client| client.is_held()).for_each(|client| client.go_on());
+    }
+
+    /// How many clients wait because they, or others, have asked for it.
+    pub(super) fn blocked_clients(&self) -> u64 {
+        let clients = self.clients.borrow();
+        let held = if self.pause.is_on() { clients.values().filter(|c| c.is_held()).count() } else { 0 };
+        (held + self.waiters.0.borrow().len()) as u64
     }
 
     /// Ends a pause whose time is over.
     pub(super) fn pass_pause(&self) {
         if self.pause.0.get().is_some_and(|(_, end)| end <= Instant::now()) {
-            self.end_pause(None);
+            self.end_pause();
         }
     }
 
@@ -95,41 +110,37 @@ impl Shell {
             return;
         }
         let now = Instant::now();
-        let answers = {
-            let mut answers = Vec::new();
-            self.waiters.0.borrow_mut().retain_mut(|waiter| {
-                let Some(count) = self.copies(waiter, now) else { return true };
-                if let Some(count) = count {
-                    let reply = Reply::Int(i64::try_from(count).unwrap_or(i64::MAX));
-                    answers.push(Answer { client: waiter.client, token: waiter.token, reply });
-                }
+        let status = self.replica.borrow().status();
+        let mut answers = Vec::new();
+        self.waiters.0.borrow_mut().retain_mut(|waiter| match self.becomes(waiter, &status, now) {
+            Becomes::Waiting => true,
+            Becomes::Forgotten => false,
+            Becomes::Answered(count) => {
+                let reply = Reply::Int(i64::try_from(count).unwrap_or(i64::MAX));
+                answers.push(Answer { client: waiter.client, token: waiter.token, reply });
                 false
-            });
-            answers
-        };
+            }
+        });
         self.answer(answers);
     }
 
-    /// What is to be answered now; the inner nothing if there is nobody left to answer.
-    #[allow(clippy::option_option, reason = "wait, forget, answer")]
-    fn copies(&self, waiter: &mut Waiter, now: Instant) -> Option<Option<u64>> {
+    fn becomes(&self, waiter: &mut Waiter, status: &Status, now: Instant) -> Becomes {
         let clients = self.clients.borrow();
-        let Some(client) = clients.get(&waiter.client) else { return Some(None) };
+        let Some(client) = clients.get(&waiter.client) else { return Becomes::Forgotten };
         let is_late = waiter.deadline.is_some_and(|deadline| deadline <= now) || self.is_stopping();
         if !client.is_next(waiter.token) {
             // Its own writes are not acknowledged yet.
-            return is_late.then_some(Some(0));
+            return if is_late { Becomes::Answered(0) } else { Becomes::Waiting };
         }
-        let status = self.replica.borrow().status();
         let certain = self.certain_copies();
         if status.role != RoleKind::Leader {
             // Only the leader knows more.
-            return Some(Some(certain));
+            return Becomes::Answered(certain);
         }
         // Every acknowledged entry is in the log of whoever leads.
         let index = *waiter.index.get_or_insert(status.last_log_index);
         let known = status.peers.iter().filter(|peer| peer.matched >= index).count() as u64;
         let count = known.max(certain);
-        (count >= waiter.wanted || is_late).then_some(Some(count))
+        if count >= waiter.wanted || is_late { Becomes::Answered(count) } else { Becomes::Waiting }
     }
 }

@@ -88,7 +88,7 @@ impl Client {
         let store = self.store.clone();
         while self.is_open {
             self.reader.trust(self.connection.is_trusted(&self.node));
-            let value = match self.reader.next() {
+            let value = match self.reader.next_frame() {
                 Ok(None) => break,
                 Ok(Some(frame)) => match self.connection.handle(&frame.args(), &self.node, NOW_US) {
                     Action::Data => Some(match self.connection.parse(&frame.args()) {

@@ -41,7 +41,7 @@ pub struct Metrics {
     pub uptime: Duration,
     /// Connections open now.
     pub connected_clients: u64,
-    /// Connections that wait for an answer of the store now.
+    /// Connections that are in WAIT now, or have a command that waits for the end of a pause.
     pub blocked_clients: u64,
     /// What the process occupies in memory.
     pub memory: Memory,
@@ -187,6 +187,8 @@ pub struct Raft {
     pub session_bytes: u64,
     /// Requests that came again and were answered as the first time.
     pub duplicates: u64,
+    /// Commands of this node's clients that the log, or the leader, has not answered.
+    pub unanswered: u64,
     /// The other members, by id.
     pub peers: Vec<Peer>,
 }

@@ -232,6 +232,7 @@ fn raft(out: &mut String, node: &NodeInfo, metrics: &Metrics, now_us: u64) -> fm
         "raft_sessions": raft.sessions,
         "raft_session_bytes": raft.session_bytes,
         "raft_duplicates_suppressed": raft.duplicates,
+        "raft_unanswered_commands": raft.unanswered,
         "raft_peers": raft.peers.len(),
     );
     written?;
