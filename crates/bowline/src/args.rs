@@ -23,7 +23,8 @@ pub(crate) const DEV_ADDRESSES: &str = "127.0.0.1:7379,127.0.0.1:7380,127.0.0.1:
 #[derive(Debug, Parser)]
 #[command(name = "bowline", version, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(
-    after_help = "Exit codes: 0 it is so, 1 it is not (not found, refused, nobody answers), 2 wrong usage."
+    after_help = "Exit codes: 0 it is so, 1 it is not (not found, refused, nobody answers), 2 wrong usage; of a server also \
+                  3, its disk cannot be relied on."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -230,13 +231,10 @@ pub(crate) enum DiskArg {
 /// Which nodes to ask.
 #[derive(Debug, Args)]
 pub(crate) struct At {
-    /// The nodes to ask, the next one when one cannot be reached; any node answers for the whole cluster
+    /// The nodes to ask, HOST:PORT[,HOST:PORT...]: the next one when one cannot be reached. Any node answers for the
+    /// whole cluster [default: the three of `bowline dev`]
     #[arg(long = "at", value_name = "HOST:PORT,...", value_delimiter = ',', default_value = DEV_ADDRESSES)]
     #[arg(value_parser = address, hide_default_value = true)]
-    #[arg(
-        help = "The nodes to ask, HOST:PORT[,HOST:PORT...]: the next one when one cannot be reached. Any node \
-                  answers for the whole cluster [default: the three of `bowline dev`]"
-    )]
     pub(crate) addresses: Vec<String>,
     #[command(flatten)]
     pub(crate) password: PasswordArgs,

@@ -54,7 +54,8 @@ impl Client {
         Self::over(nodes.into_iter().map(Connection::new).collect())
     }
 
-    /// The same, of a cluster that asks for this password. If it is wrong, every call fails by `WRONGPASS`.
+    /// The same, of a cluster that asks for this password. If it is wrong, no call is executed, and
+    /// each says `WRONGPASS`.
     ///
     /// # Panics
     ///
@@ -131,7 +132,7 @@ impl Client {
     /// # Errors
     ///
     /// - [`CallError::NotExecuted`]: it certainly has no effect, now or later: the cluster had no leader or no room, or
-    ///   this is no command that can be sent.
+    ///   does not know the password, or this is no command that can be sent.
     /// - [`CallError::Unknown`]: it may have had its effect, once, or have it yet.
     /// - [`CallError::Failed`]: this error is the answer, as when INCR meets a word.
     pub async fn call<A: AsRef<[u8]>>(

@@ -68,5 +68,6 @@ mod resp;
 
 pub use bowline_kv::Reply;
 pub use bowline_kv::clerk::CallError;
+pub use bowline_kv::command::MAX_VALUE_BYTES;
 pub use client::Client;
 pub use connection::{Connection, Lost};

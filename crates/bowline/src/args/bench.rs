@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bowline_client::MAX_VALUE_BYTES;
 use clap::{Args, ValueEnum};
 
 use super::{PasswordArgs, address, size};
-
-/// A value has at most so many bytes, as in a server.
-const MAX_VALUE_BYTES: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -111,10 +109,8 @@ impl Distribution {
 /// The length of a value, 0 included.
 fn value_size(text: &str) -> Result<usize, String> {
     let bytes = if text == "0" { 0 } else { size(text)? };
-    if bytes > MAX_VALUE_BYTES {
-        return Err("too long: a value may have 16MiB".to_owned());
-    }
-    Ok(usize::try_from(bytes).expect("16 MiB fit"))
+    let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= MAX_VALUE_BYTES);
+    bytes.ok_or_else(|| format!("too long: a value may have {}MiB", MAX_VALUE_BYTES >> 20))
 }
 
 /// A length of time that is not nothing.

@@ -15,14 +15,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 
 use self::directory::Directory;
 use self::node::Node;
 use self::signals::{Event, Signals};
-use super::{complain, die_with_parent, runtime};
-use crate::args::{Cli, DevArgs};
+use super::{complain, die_with_parent, runtime, wrong_usage};
+use crate::args::DevArgs;
 use crate::node_info::{NodeInfo, Role};
 use crate::{password, table};
 
@@ -75,9 +73,10 @@ fn ports(args: &DevArgs) -> Vec<u16> {
         args.port.checked_add(args.nodes - 1).filter(|last| last.checked_add(PEER_PORT_OFFSET).is_some());
     let Some(last) = last else {
         let highest = u16::MAX - PEER_PORT_OFFSET - (args.nodes - 1);
-        let message =
-            format!("--port {} is too high for {} nodes: {highest} is the highest", args.port, args.nodes);
-        Cli::command().error(ErrorKind::ValueValidation, message).exit();
+        wrong_usage(&format!(
+            "--port {} is too high for {} nodes: {highest} is the highest",
+            args.port, args.nodes
+        ));
     };
     (args.port..=last).collect()
 }

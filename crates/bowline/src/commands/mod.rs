@@ -13,14 +13,21 @@ use std::io::{self, Write};
 
 use anyhow::{bail, ensure};
 use bowline_client::{Connection, Lost, Reply};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
-use crate::args::{At, ParentArgs};
+use crate::args::{At, Cli, ParentArgs};
 use crate::password;
 
 /// A line for people. That nobody reads it any more (a closed terminal) is no reason to stop.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Ends with the exit code of wrong usage.
+fn wrong_usage(reason: &str) -> ! {
+    Cli::command().error(ErrorKind::ValueValidation, reason).exit()
 }
 
 /// Ties this process's life to that of its parent. By SIGKILL, since nobody reads the log any more, and the one

@@ -6,12 +6,10 @@ use std::process::ExitCode;
 use bowline_raft::NodeId;
 use bowline_server::face::Password;
 use bowline_server::{Access, Options};
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::{complain, die_with_parent};
-use crate::args::{Cli, ServerArgs};
+use super::{complain, die_with_parent, wrong_usage};
+use crate::args::ServerArgs;
 use crate::password;
 
 /// How much log makes a snapshot due unless it is said, in bytes. About as much is read again at a start.
@@ -19,9 +17,8 @@ const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
 
 pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
     die_with_parent(args.parent)?;
-    let members = bowline_server::parse_members(&args.peers).unwrap_or_else(|reason| {
-        Cli::command().error(ErrorKind::ValueValidation, format!("--peers {}: {reason}", args.peers)).exit()
-    });
+    let members = bowline_server::parse_members(&args.peers)
+        .unwrap_or_else(|reason| wrong_usage(&format!("--peers {}: {reason}", args.peers)));
     let access = access(&args)?;
     start_logging(args.log.level);
     end_on_panic();

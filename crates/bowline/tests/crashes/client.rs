@@ -208,6 +208,16 @@ fn at_its_deadline_a_call_says_what_is_not_true_of_it() {
         let read = client.get("known").await;
         assert!(matches!(read, Err(CallError::NotExecuted(_))), "{read:?}");
     });
+    // Time enough to be told once that nobody leads, and not twice: it is not asked a second time.
+    let mut client = client.with_time_limit(Some(Duration::from_secs(8)));
+    run(async {
+        let told = client.put("told", "1").await;
+        assert!(
+            matches!(&told, Err(CallError::NotExecuted(text)) if text.contains("CLUSTERDOWN")),
+            "{told:?}"
+        );
+    });
+    let mut client = client.with_time_limit(Some(MOMENT));
     cluster.kill(leader);
     run(async {
         let refused = client.put("refused", "1").await;
@@ -219,7 +229,7 @@ fn at_its_deadline_a_call_says_what_is_not_true_of_it() {
     let mut client = client.with_time_limit(None);
     run(async {
         assert_eq!(client.get("known").await.expect("all are there"), "1");
-        assert_eq!(client.call(["EXISTS", "never", "refused"]).await, Ok(Reply::Int(0)));
+        assert_eq!(client.call(["EXISTS", "never", "told", "refused"]).await, Ok(Reply::Int(0)));
         // This one nobody knew, so both are right.
         let length = client.append("held", "2").await;
         assert!(matches!(length, Ok(1 | 2)), "{length:?}");

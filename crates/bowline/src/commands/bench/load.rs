@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -16,6 +15,7 @@ use super::client::Client;
 use super::plan::{Plan, Span, Timing};
 use super::record::{Record, histogram};
 use super::{figures, pacer};
+use crate::commands::runtime;
 
 /// How often the line is written anew.
 const LINE_INTERVAL: Duration = Duration::from_millis(500);
@@ -100,10 +100,6 @@ pub(super) fn run(plan: &Arc<Plan>) -> anyhow::Result<Outcome> {
 /// When the run ends at the earliest, if the plan says.
 fn planned_end(plan: &Plan, timing: &Timing) -> Option<Instant> {
     plan.schedule.map_or(timing.end, |schedule| Some(timing.origin + schedule.due(schedule.total)))
-}
-
-fn runtime() -> anyhow::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build().context("cannot start")
 }
 
 /// The processor time of this program so far.

@@ -23,12 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{print, runtime};
-use crate::args::{BenchArgs, Cli, DEV_ADDRESSES};
+use super::{print, runtime, wrong_usage};
+use crate::args::{BenchArgs, DEV_ADDRESSES};
 use crate::node_info::{NodeInfo, Role};
 use crate::password;
 use plan::{Node, Plan};
@@ -65,11 +63,6 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         if is_json { report::json(args, &plan, &outcome) } else { report::text(args, &plan, &outcome) };
     print(text.trim_end().as_bytes())?;
     Ok(if outcome.record.answered() > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Ends with the exit code of wrong usage.
-fn wrong_usage(reason: &str) -> ! {
-    Cli::command().error(ErrorKind::ValueValidation, reason).exit()
 }
 
 /// The addresses that were given or, without any, those of `bowline dev`.

@@ -17,15 +17,14 @@ use anyhow::Context;
 use bowline_client::Connection;
 use bowline_raft::{Config, NodeId};
 use hdrhistogram::Histogram;
-use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::figures;
 use super::record::{histogram, nanos};
 use super::report::{QUANTILES, latency_json, mean, quantile};
-use super::{figures, wrong_usage};
 use crate::args::BenchArgs;
-use crate::commands::{complain, print};
+use crate::commands::{complain, print, runtime, wrong_usage};
 use crate::json::quoted;
 use crate::{password, table};
 
@@ -60,7 +59,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         let _ = sender.send(());
         probes
     });
-    Builder::new_current_thread().enable_all().build()?.block_on(interrupted(probed))?;
+    runtime()?.block_on(interrupted(probed))?;
     stop.store(true, Ordering::Relaxed);
     let probes = worker.join().expect("the probe does not panic");
     let limits = Limits::of_the_servers();
@@ -171,7 +170,7 @@ fn ask_often(
     latencies: &mut Histogram<u64>,
     stop: &AtomicBool,
 ) -> anyhow::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
     let connection = Connection::new(name).with_password(password);
     let ping = || {
         let deadline = tokio::time::Instant::now() + TIMEOUT;

@@ -85,7 +85,7 @@ impl ClerkClient {
         let history = &mut scene.records.calls;
         match outcome {
             Ok(value) if matches!(operation, Operation::Get { .. }) => {
-                history.returned(call, course::Answer::Value(value), now_ns)
+                history.returned(call, course::Answer::Value(value), now_ns);
             }
             Ok(_) => history.returned(call, course::Answer::Done, now_ns),
             Err(CallError::NotExecuted(_)) => {
