@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bowline_kv::{Command, Reply, Served};
-use bowline_linearizability::redis::timed::{self, TimedRedis, Tolerance};
+use bowline_linearizability::redis::timed::{self, SetExpiry, TimedRedis, Tolerance};
+use bowline_linearizability::{History, redis, unplaced};
 use bowline_sim::clock::Daytime;
 use bowline_sim::kv_server::ClerkReply;
 use bowline_testimony::translated;
 use bytes::Bytes;
 
-use super::clerk::{encoded, nanoseconds};
-use super::verdict::unplaced;
+use super::clerk::{encoded, invoked_ns, nanoseconds};
+use super::verdict::MOST_STEPS;
 use super::{ClerkLinks, KvLab};
 
 /// How often the servers' states are compared.
@@ -39,8 +40,8 @@ impl TimedClerk {
         let args = encoded(&Command::parse(&words).expect("a valid command"));
         lab.0.operations.set(lab.0.operations.get() + 1);
         for _ in 0..lab.n() {
-            let now_ns = nanoseconds(lab.now());
-            let call = lab.0.timed.borrow_mut().invoked(self.number, command.clone(), now_ns);
+            let invoked_ns = invoked_ns(lab.now());
+            let call = lab.0.timed.borrow_mut().invoked(self.number, command.clone(), invoked_ns);
             let reply = self.links.call(self.server, args.clone()).await;
             let served = reply.map(|reply| ClerkReply::decode(&reply).expect("a server's answer").served);
             match served {
@@ -89,7 +90,7 @@ impl KvLab {
 
     /// The history of the commands about time is linearizable, with so much tolerance for the times of keys.
     pub(crate) async fn check_timed(&self, tolerance: Tolerance) {
-        let wrong = unplaced::<TimedRedis>(&timed::history(&self.0.timed.borrow(), tolerance));
+        let wrong = unplaced::<TimedRedis>(&timed::history(&self.0.timed.borrow(), tolerance), MOST_STEPS);
         self.ensure(wrong.is_none(), || wrong.unwrap_or_default()).await;
     }
 
