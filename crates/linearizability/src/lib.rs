@@ -25,7 +25,7 @@
 //! | module | |
 //! |---|---|
 //! | [`History`] | how calls are noted |
-//! | [`Model`] | what a correct service would answer: [`course`] for put, append and get, [`redis`] for the commands that Bowline serves, [`redis::timed`] for those about time |
+//! | [`Model`] | what a correct service would answer: [`course`] for put, append and get, [`redis`] for some twenty commands about strings, [`redis::timed`] for those about their time |
 //! | `part`, `timing` | the parts of a history that can be checked apart; which call was over before which began |
 //! | `search`, `memo` | the search of Wing, Gong and Lowe |
 //! | `plain`, `text` | the states it goes through: any model's as they are, and those of one key, which are small however long its value is |
