@@ -197,11 +197,14 @@ impl WatchClient {
                 });
                 Step::Looked(since, existed, values.collect())
             }),
-            Step::Executing { has_changed } => {
+            Step::Executing { has_changed: is_late } => {
                 match executed {
-                    Some(Reply::Array(_)) => {
-                        assert!(!has_changed, "a key had changed since WATCH, and EXEC was carried out");
+                    Some(Reply::Array(replies)) => {
+                        assert!(!is_late, "a key had changed since WATCH, and EXEC was carried out");
                         scene.records.spans.unchanged.push((self.watched, self.asked));
+                        if replies.iter().any(has_changed) {
+                            scene.records.spans.changes.push((self.asked, scene.now));
+                        }
                         scene.tally.execs_done += 1;
                     }
                     Some(Reply::Nil) => scene.tally.execs_refused += 1,
