@@ -37,8 +37,6 @@ pub(crate) struct Clients {
     all: Vec<Client>,
     /// The most that anybody was told of each key's number.
     known: BTreeMap<String, u64>,
-    /// By node: commands that may be in flight, and the most there ever were.
-    in_flight: BTreeMap<u64, (u64, u64)>,
     have_stopped: bool,
 }
 
@@ -55,31 +53,10 @@ impl Clients {
         self.all.iter().map(|client| client.operations.len() as u64).sum()
     }
 
-    /// The most that ever were in flight on each node, all together: a node that falls silent, or
-    /// dies, leaves its last records until it speaks again.
-    pub(crate) fn most_in_flight(&self) -> u64 {
-        self.in_flight.values().map(|(_, most)| most).sum()
-    }
-
     pub(crate) fn node_died(&mut self, node: u64) {
         for client in self.all.iter_mut().filter(|client| client.node == node) {
             client.is_there = false;
         }
-        if let Some((now, _)) = self.in_flight.get_mut(&node) {
-            *now = 0;
-        }
-    }
-
-    /// Another kind of client has sent a command to that node.
-    pub(crate) fn launched(&mut self, node: u64) {
-        let (now, most) = self.in_flight.entry(node).or_default();
-        *now += 1;
-        *most = (*most).max(*now);
-    }
-
-    /// It was answered.
-    pub(crate) fn landed(&mut self, node: u64) {
-        self.in_flight.get_mut(&node).expect("it was launched").0 -= 1;
     }
 
     /// Takes an answer, and says what is worth being told.
@@ -98,7 +75,6 @@ impl Clients {
             // It was on its way when the client went.
             return None;
         }
-        self.in_flight.get_mut(&node).expect("it was submitted").0 -= 1;
         client.outstanding -= 1;
         let token = usize::try_from(answer.token).expect("a small number");
         let operation = client.operations.get_mut(token).expect("a command that was submitted");
@@ -328,8 +304,6 @@ impl Cluster {
         });
         client.outstanding += 1;
         let node = client.node;
-        clients.launched(node);
-        let client = &clients.all[at];
         let replica = member.replica.as_mut().expect("it is up");
         replica.submit(ClientId(client.number), token, &command);
         self.ring(node);

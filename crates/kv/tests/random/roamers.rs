@@ -309,7 +309,6 @@ impl Cluster {
         }
         let command = Command::decode(command).expect("it was encoded here");
         member.replica.as_mut().expect("it is up").submit(ClientId(client), token, &command);
-        self.clients.launched(node);
         self.ring(node);
     }
 
@@ -322,8 +321,7 @@ impl Cluster {
     }
 
     /// An answer to a request of one of these clients.
-    pub(crate) fn roamer_answered(&mut self, node: u64, answer: Answer) {
-        self.clients.landed(node);
+    pub(crate) fn roamer_answered(&mut self, answer: Answer) {
         let at = self.roamers.owners[&answer.client.0];
         let out = &mut self.roamers.all[at].out;
         let is_awaited = |out: &mut Out| out.client == answer.client.0 && out.token == answer.token;
