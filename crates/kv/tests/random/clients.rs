@@ -98,12 +98,14 @@ impl Clients {
             let word = String::from_utf8_lossy(text.split(|&b| b == b' ').next().unwrap_or_default());
             told = Some(format!("client {at} on node {node}: {:?}: {word}", operation.action));
         } else {
-            for (key, shown) in values(&operation.action, &reply, at as u64) {
+            let action = &operation.action;
+            let fits = action.fits(at as u64, answer.token, &reply);
+            assert!(fits, "client {at} on node {node}: {reply:?} to {action:?}");
+            for (key, shown) in values(action, &reply, at as u64) {
                 let floor = operation.floors.get(&key).copied().unwrap_or(0);
                 assert!(
-                    shown >= floor,
-                    "client {at} on node {node}: {:?} shows {shown} of {key}, and {floor} was known before",
-                    operation.action
+                    shown >= floor + u64::from(action.raises()),
+                    "client {at} on node {node}: {action:?} shows {shown} of {key}, and {floor} was known before"
                 );
                 let known = self.known.entry(key).or_default();
                 *known = shown.max(*known);
@@ -276,9 +278,9 @@ impl Cluster {
         let clients = &mut self.clients;
         let client = &mut clients.all[at];
         let token = client.operations.len() as u64;
-        let in_transaction = action.transaction(client.number).filter(|_| token.is_multiple_of(2));
-        self.tally.transactions += u64::from(in_transaction.is_some());
-        let is_transaction = in_transaction.is_some();
+        let is_transaction = action.is_transaction(token);
+        self.tally.transactions += u64::from(is_transaction);
+        let in_transaction = action.transaction(client.number).filter(|_| is_transaction);
         let lines = in_transaction.unwrap_or_else(|| vec![action.words(client.number)]);
         let mut commands: Vec<_> = lines.iter().map(|words| parse(words)).collect();
         let command = if is_transaction {
