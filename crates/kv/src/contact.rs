@@ -186,7 +186,6 @@ impl Contact {
         } else {
             self.enqueue(client, held);
         }
-        self.most_unanswered = self.most_unanswered.max(self.unanswered());
     }
 
     fn enqueue(&mut self, client: ClientId, held: Held) {
@@ -205,6 +204,7 @@ impl Contact {
             state.reads += 1;
             self.reads.push(pending);
         }
+        self.most_unanswered = self.most_unanswered.max(self.unanswered());
     }
 
     /// The client has gone. What it sent may still take effect, what is held for it does not.

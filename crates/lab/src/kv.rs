@@ -7,6 +7,8 @@
 
 mod clerk;
 mod generic;
+#[cfg(test)]
+mod tests;
 mod timed;
 mod verdict;
 

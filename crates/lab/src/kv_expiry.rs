@@ -93,6 +93,13 @@ struct Expiry {
 const PLAIN: Expiry =
     Expiry { liars: Liars::Follower, unreliable: false, crash: false, partitions: false, tolerance: FINE };
 
+impl Expiry {
+    /// The shortest time of a key. What is shorter than it may end too early might never have been there.
+    fn shortest_ms(&self) -> u64 {
+        self.tolerance.early_ns / 1_000_000 * 3 / 2
+    }
+}
+
 /// How many keys the clients share.
 const KEYS: u32 = 20;
 
@@ -109,7 +116,8 @@ async fn expiry(lab: KvLab, test: Expiry) {
     let done = Rc::new(Cell::new(false));
     let states = lab.spawn(lab.clone().compare_states(done.clone()));
     let clocks = lab.spawn(spoil_clocks(lab.clone(), liars(&lab, test.liars), done.clone()));
-    let clients: Vec<_> = (0..CLIENTS).map(|c| lab.spawn(client(lab.clone(), c, done.clone()))).collect();
+    let clients: Vec<_> =
+        (0..CLIENTS).map(|c| lab.spawn(client(lab.clone(), c, test.shortest_ms(), done.clone()))).collect();
     let partitioner = test.partitions.then(|| lab.spawn(partitioner(lab.clone(), done.clone())));
     for _ in 0..3 {
         lab.sleep(4 * E).await;
@@ -140,6 +148,7 @@ async fn expiry(lab: KvLab, test: Expiry) {
         last.insist(&format!("GET k{key}")).await;
     }
     lab.check_timed(test.tolerance).await;
+    lab.check_ends_were_seen().await;
     lab.end();
 }
 
@@ -173,22 +182,22 @@ async fn spoil_clocks(lab: KvLab, liars: Vec<usize>, done: Rc<Cell<bool>>) {
     }
 }
 
-async fn client(lab: KvLab, c: u64, done: Rc<Cell<bool>>) {
+async fn client(lab: KvLab, c: u64, shortest_ms: u64, done: Rc<Cell<bool>>) {
     let mut random = lab.stream((1 << 33) + c);
     let mut clerk = lab.make_timed_clerk(&lab.all());
     let mut number = 0;
     while !done.get() {
         number += 1;
-        let line = line(&mut random, &format!("{c}.{number}"));
+        let line = line(&mut random, shortest_ms, &format!("{c}.{number}"));
         clerk.ask(&line).await;
         lab.sleep(Duration::from_millis(random.random_range(20..200))).await;
     }
 }
 
 /// A command, with a value that no other has.
-fn line(random: &mut StdRng, value: &str) -> String {
+fn line(random: &mut StdRng, shortest_ms: u64, value: &str) -> String {
     let key = random.random_range(0..KEYS);
-    let ms = random.random_range(200..3500);
+    let ms = random.random_range(shortest_ms..3500);
     match random.random_range(0..20) {
         0..5 => format!("SET k{key} {value} PX {ms}"),
         5 => format!("SET k{key} {value}"),

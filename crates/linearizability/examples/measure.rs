@@ -22,7 +22,12 @@ fn main() {
     let wanted = std::env::args().nth(1).unwrap_or_default();
     println!("| history | calls | verdict | time | memory at most |");
     println!("|---|---|---|---|---|");
-    let course = [
+    of_course().iter().filter(|load| load.name.contains(&wanted)).for_each(measure::<Course>);
+    of_redis().iter().filter(|load| load.name.contains(&wanted)).for_each(measure::<Redis>);
+}
+
+fn of_course() -> [Load<Course>; 7] {
+    [
         Load { name: "1,000 keys, 50 clients", clients: 50, calls: 1_000_000, lost: 0, operation: many_keys },
         Load {
             name: "one key, appends and gets",
@@ -54,9 +59,11 @@ fn main() {
             operation: short_values,
         },
         Load { name: "one key, 500 lost puts", clients: 20, calls: 100_000, lost: 200, operation: puts },
-    ];
-    course.iter().filter(|load| load.name.contains(&wanted)).for_each(measure::<Course>);
-    let redis = [
+    ]
+}
+
+fn of_redis() -> [Load<Redis>; 5] {
+    [
         Load {
             name: "redis, one key, APPEND and GET",
             clients: 20,
@@ -86,8 +93,7 @@ fn main() {
             lost: 0,
             operation: redis_all,
         },
-    ];
-    redis.iter().filter(|load| load.name.contains(&wanted)).for_each(measure::<Redis>);
+    ]
 }
 
 fn measure<M: Model>(load: &Load<M>) {

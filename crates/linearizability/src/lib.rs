@@ -25,7 +25,7 @@
 //! | module | |
 //! |---|---|
 //! | [`History`] | how calls are noted |
-//! | [`Model`] | what a correct service would answer: [`course`] for put, append and get, [`redis`] for the commands that Bowline serves, [`redis::timed`] for those about time |
+//! | [`Model`] | what a correct service would answer: [`course`] for put, append and get, [`redis`] for some twenty commands about strings, [`redis::timed`] for those about their time |
 //! | `part`, `timing` | the parts of a history that can be checked apart; which call was over before which began |
 //! | `search`, `memo` | the search of Wing, Gong and Lowe |
 //! | `plain`, `text` | the states it goes through: any model's as they are, and those of one key, which are small however long its value is |
@@ -101,6 +101,39 @@ pub fn check<M: Model>(
         Verdict::Linearizable
     } else {
         Verdict::Unknown
+    }
+}
+
+/// Why a history is not linearizable, in a sentence; none if it is. Takes so many thousand steps at most, which is the same
+/// on every machine: that the search has not come to its end by then is no pass either.
+///
+/// # Panics
+///
+/// As [`check`] does.
+pub fn unplaced<M: Model>(
+    history: &History<M::Operation, M::Reply>,
+    most_thousand_steps: u64,
+) -> Option<String> {
+    let mut thousands = 0;
+    let verdict = check::<M>(history, &mut || {
+        thousands += 1;
+        thousands <= most_thousand_steps
+    });
+    match verdict {
+        Verdict::Linearizable => None,
+        Verdict::Unknown => Some("the checker does not come to an end".to_owned()),
+        Verdict::NotLinearizable(violations) => {
+            let violation = &violations[0];
+            let call = &history.calls()[violation.unplaced.0];
+            let key = String::from_utf8_lossy(violation.key.as_deref().unwrap_or_default());
+            Some(format!(
+                "the history is not linearizable: no place, for key {key}, for {} of client {}, from {} ms on: {:?}",
+                call.operation,
+                call.client,
+                call.invoked_ns / 1_000_000,
+                call.outcome,
+            ))
+        }
     }
 }
 

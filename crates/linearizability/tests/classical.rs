@@ -338,6 +338,13 @@ fn no_value_grows_beyond_the_limit() {
     let id = history.invoked(1, append(text(1)), 4);
     history.returned(id, Reply::Int(16_777_216), 5);
     assert_redis_fine(&history);
+
+    // What is refused makes no key.
+    let mut history = History::new();
+    let id = history.invoked(1, append(text(limit + 1)), 0);
+    history.returned(id, Reply::Error(Bytes::from(error)), 1);
+    redis(&mut history, "EXISTS k", Reply::Int(0), [2, 3]);
+    assert_redis_fine(&history);
 }
 
 #[test]

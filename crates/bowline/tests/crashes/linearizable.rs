@@ -2,6 +2,7 @@
 //! every append of a clerk is there once.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,8 +12,9 @@ use std::time::{Duration, Instant};
 use bowline_client::CallError;
 use bowline_linearizability::page::{Heading, page};
 use bowline_linearizability::redis::{Command, Redis, Reply as Seen};
-use bowline_linearizability::{CallId, History, Verdict, check};
+use bowline_linearizability::{Call, CallId, History, Verdict, check};
 use bowline_sim::random::{stream, up_to, weighted};
+use bowline_testimony::translated;
 use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -20,8 +22,13 @@ use rand::rngs::StdRng;
 use crate::harness::{Client, Cluster, End, Reply};
 use crate::nemesis;
 
-const CLERKS: u64 = 6;
-const CONNECTIONS: u64 = 4;
+/// The numbers of those who call: clerks, and plain connections.
+const CLERKS: RangeInclusive<u64> = 1..=6;
+const CONNECTIONS: RangeInclusive<u64> = 7..=10;
+
+/// How many calls of the clerks must be answered in a second, and how many on the connections: far fewer than are, and far
+/// more than if nobody answered until the nodes are left in peace.
+const ANSWERED_PER_SECOND: u64 = 20;
 
 /// Half of them are only appended to, so that what was appended can be counted.
 const KEYS: u64 = 20;
@@ -86,15 +93,24 @@ impl Recorder {
         }
     }
 
-    /// How many calls there were, and how many of them have no answer, or certainly did nothing.
-    fn figures(&self) -> String {
+    /// That enough was asked and answered for the verdict to mean something, and that calls were cut off.
+    fn check_figures(&self, time: Duration) {
         let history = self.history.lock().expect("nobody has panicked");
-        let count = |is: fn(&bowline_linearizability::Outcome<Seen>) -> bool| {
-            history.calls().iter().filter(|call| is(&call.outcome)).count()
+        let count = |is: &dyn Fn(&Call<Command, Seen>) -> bool| {
+            history.calls().iter().filter(|call| is(call)).count() as u64
         };
-        let unknown = count(|outcome| matches!(outcome, bowline_linearizability::Outcome::Unknown));
-        let refused = count(|outcome| matches!(outcome, bowline_linearizability::Outcome::NotExecuted));
-        format!("{} calls, {unknown} of them unknown, {refused} not executed", history.calls().len())
+        let answered = |clients: RangeInclusive<u64>| {
+            count(&|call| clients.contains(&call.client) && call.returned().is_some())
+        };
+        let (clerks, connections) = (answered(CLERKS), answered(CONNECTIONS));
+        let unknown = count(&|call| call.outcome == bowline_linearizability::Outcome::Unknown);
+        println!(
+            "{} calls; answered to clerks: {clerks}, on connections: {connections}; unknown: {unknown}",
+            history.calls().len()
+        );
+        let least = ANSWERED_PER_SECOND * time.as_secs();
+        assert!(clerks >= least && connections >= least, "fewer than {least} calls of a kind were answered");
+        assert!(unknown > 0, "nobody lost an answer, and nodes were killed");
     }
 }
 
@@ -152,16 +168,11 @@ async fn clerk(recorder: Arc<Recorder>, mut client: bowline_client::Client, numb
 }
 
 fn of_clerk(result: Result<bowline_client::Reply, CallError>) -> Outcome {
-    use bowline_client::Reply;
     match result {
-        Ok(Reply::Ok) => Outcome::Answered(Seen::Ok),
-        Ok(Reply::Nil) => Outcome::Answered(Seen::Nil),
-        Ok(Reply::Int(number)) => Outcome::Answered(Seen::Int(number)),
-        Ok(Reply::Bulk(value)) => Outcome::Answered(Seen::Value(value)),
+        Ok(reply) => Outcome::Answered(translated(&reply)),
         Err(CallError::Failed(text)) => Outcome::Answered(Seen::Error(text.into())),
         Err(CallError::NotExecuted(_)) => Outcome::NotExecuted,
         Err(CallError::Unknown(_)) => Outcome::Unknown,
-        Ok(other) => panic!("{other:?}"),
     }
 }
 
@@ -278,20 +289,21 @@ fn what_clients_see_when_nodes_die_at_random_is_not_linearizable() {
             runtime.expect("a runtime").block_on(async {
                 let client = bowline_client::Client::new(addrs);
                 let begin = |n| tokio::spawn(clerk(recorder.clone(), client.clone(), n, seed));
-                let clerks: Vec<_> = (1..=CLERKS).map(begin).collect();
+                let clerks: Vec<_> = CLERKS.map(begin).collect();
                 for clerk in clerks {
                     clerk.await.expect("a clerk");
                 }
             });
         });
-        for number in CLERKS + 1..=CLERKS + CONNECTIONS {
+        for number in CONNECTIONS {
             scope.spawn(move || connections(recorder, addrs, number, seed));
         }
         nemesis::torment(&mut cluster, seed, time)
     });
     let leader = cluster.leader();
     let lists = last_reads(&recorder, &mut cluster.client(leader));
-    println!("{faults}; {}", recorder.figures());
+    println!("{faults}");
+    recorder.check_figures(time);
     check_appends(&recorder, &lists);
     let begun = Instant::now();
     check_history(&recorder, seed);

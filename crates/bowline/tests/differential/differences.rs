@@ -7,6 +7,8 @@ use crate::wire::Reply;
 pub(crate) struct Listed {
     /// What a user has to know.
     pub(crate) what: &'static str,
+    /// Where docs/commands.md says so: how the line begins, and what it says.
+    page: (&'static str, &'static str),
     /// What shows it.
     pub(crate) commands: &'static [&'static [&'static str]],
     /// Bowline's answer to the last of them, as its first line; what stands behind an asterisk is not looked at.
@@ -27,6 +29,7 @@ const LONG_NAME: &str = match str::from_utf8(&[b'n'; 1025]) {
 pub(crate) static DIFFERENCES: &[Listed] = &[
     Listed {
         what: "A watched key that does not exist counts as changed also when another key of its slot is removed meanwhile.",
+        page: ("| WATCH |", "another key of its slot"),
         commands: &[&["SET", "{t}1", "x"], &["WATCH", "{t}2"], &["DEL", "{t}1"], &["MULTI"], &["GET", "{t}2"], &["EXEC"]],
         bowline: "*-1",
         redis: "*1",
@@ -34,6 +37,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "HELLO is refused between MULTI and EXEC.",
+        page: ("| HELLO |", "Refused between MULTI and EXEC."),
         commands: &[&["MULTI"], &["HELLO", "3"]],
         bowline: "-ERR Command not allowed inside a transaction",
         redis: "+QUEUED",
@@ -41,6 +45,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "There is one database, 0.",
+        page: ("| SELECT |", "There is one database, 0."),
         commands: &[&["SELECT", "1"]],
         bowline: "-ERR DB index is out of range",
         redis: "+OK",
@@ -48,6 +53,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "DBSIZE does not count keys whose time is over. Redis counts them until it comes upon them.",
+        page: ("| DBSIZE |", "Keys whose time is over are not counted."),
         commands: &[&["SET", "a", "1", "PXAT", "1"], &["DBSIZE"]],
         bowline: ":0",
         redis: ":1",
@@ -56,6 +62,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "A client's name has at most 1024 bytes.",
+        page: ("| CLIENT SETNAME |", "At most 1024 bytes."),
         commands: &[&["CLIENT", "SETNAME", LONG_NAME]],
         bowline: "-ERR Client names cannot be longer than 1024 bytes",
         redis: "+OK",
@@ -63,6 +70,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "GETEX with a time that is refused is refused also when the key does not exist.",
+        page: ("| GETEX |", "A time that is refused is refused also when the key does not exist or holds no string."),
         commands: &[&["GETEX", "missing", "EX", "0"]],
         bowline: "-ERR invalid expire time in 'getex' command",
         redis: "$-1",
@@ -70,6 +78,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "GETEX with a time that is refused is refused also when the key does not exist.",
+        page: ("| GETEX |", "A time that is refused is refused also when the key does not exist or holds no string."),
         commands: &[&["GETEX", "missing", "EX", "x"]],
         bowline: "-ERR value is not an integer or out of range",
         redis: "$-1",
@@ -77,6 +86,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "GETEX with a time that is refused is refused also when the key holds no string.",
+        page: ("| GETEX |", "A time that is refused is refused also when the key does not exist or holds no string."),
         commands: &[&["HSET", "h", "f", "v"], &["GETEX", "h", "EX", "0"]],
         bowline: "-ERR invalid expire time in 'getex' command",
         redis: "-WRONGTYPE Operation against a key holding the wrong kind of value",
@@ -84,6 +94,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "GETEX with a time that is refused is refused also when the key holds no string.",
+        page: ("| GETEX |", "A time that is refused is refused also when the key does not exist or holds no string."),
         commands: &[&["HSET", "h", "f", "v"], &["GETEX", "h", "EX", "x"]],
         bowline: "-ERR value is not an integer or out of range",
         redis: "-WRONGTYPE Operation against a key holding the wrong kind of value",
@@ -91,6 +102,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "HSCAN with wrong options is refused also when the key does not exist, or holds no hash.",
+        page: ("| HSCAN |", "Wrong options are refused also when the key does not exist or holds no hash."),
         commands: &[&["HSCAN", "missing", "0", "FOO", "BAR"]],
         bowline: "-ERR syntax error",
         redis: "*2",
@@ -98,6 +110,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "HSCAN with wrong options is refused also when the key does not exist, or holds no hash.",
+        page: ("| HSCAN |", "Wrong options are refused also when the key does not exist or holds no hash."),
         commands: &[&["HSCAN", "missing", "0", "COUNT", "x"]],
         bowline: "-ERR value is not an integer or out of range",
         redis: "*2",
@@ -105,6 +118,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "HSCAN with wrong options is refused also when the key does not exist, or holds no hash.",
+        page: ("| HSCAN |", "Wrong options are refused also when the key does not exist or holds no hash."),
         commands: &[&["SET", "s", "v"], &["HSCAN", "s", "0", "FOO", "BAR"]],
         bowline: "-ERR syntax error",
         redis: "-WRONGTYPE Operation against a key holding the wrong kind of value",
@@ -112,6 +126,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "HSCAN with wrong options is refused also when the key does not exist, or holds no hash.",
+        page: ("| HSCAN |", "Wrong options are refused also when the key does not exist or holds no hash."),
         commands: &[&["SET", "s", "v"], &["HSCAN", "s", "0", "COUNT", "x"]],
         bowline: "-ERR value is not an integer or out of range",
         redis: "-WRONGTYPE Operation against a key holding the wrong kind of value",
@@ -119,6 +134,7 @@ pub(crate) static DIFFERENCES: &[Listed] = &[
     },
     Listed {
         what: "What an error repeats of a subcommand that is not known goes on behind a zero byte, and is made UTF-8.",
+        page: ("What an error repeats of an unknown subcommand", "goes on behind a zero byte, and is made UTF-8"),
         commands: &[&["CLIENT", "a\0b"]],
         bowline: "-ERR unknown subcommand 'a\0b'*",
         redis: "-ERR unknown subcommand 'a'*",
@@ -149,4 +165,19 @@ pub(crate) fn is_listed(name: &[u8], ours: &Reply, theirs: &Reply) -> bool {
         listed.accepted.is_some_and(|accepted| accepted.as_bytes().eq_ignore_ascii_case(name))
             && (same || texts_differ(listed))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DIFFERENCES;
+
+    #[test]
+    fn each_difference_is_on_the_page_of_the_commands() {
+        let page = include_str!("../../../../docs/commands.md");
+        for listed in DIFFERENCES {
+            let (begins, says) = listed.page;
+            let is_said = page.lines().any(|line| line.starts_with(begins) && line.contains(says));
+            assert!(is_said, "docs/commands.md does not say behind {begins:?}: {}", listed.what);
+        }
+    }
 }

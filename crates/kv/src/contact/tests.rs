@@ -108,6 +108,7 @@ fn a_write_is_held_behind_reads_and_all_behind_it_with_it() {
     assert_eq!(sent(&mut contact), [""; 0]);
     done(&mut contact, Path::Read, 2);
     assert_eq!(sent(&mut contact), ["Log 1 c", "Log 2 d", "Log 3 e"]);
+    assert_eq!(contact.most_unanswered(), 3, "what was held counts when it goes");
 }
 
 #[test]

@@ -37,8 +37,6 @@ pub(crate) struct Clients {
     all: Vec<Client>,
     /// The most that anybody was told of each key's number.
     known: BTreeMap<String, u64>,
-    /// By node: commands that may be in flight, and the most there ever were.
-    in_flight: BTreeMap<u64, (u64, u64)>,
     have_stopped: bool,
 }
 
@@ -55,31 +53,10 @@ impl Clients {
         self.all.iter().map(|client| client.operations.len() as u64).sum()
     }
 
-    /// The most that ever were in flight on each node, all together: a node that falls silent, or
-    /// dies, leaves its last records until it speaks again.
-    pub(crate) fn most_in_flight(&self) -> u64 {
-        self.in_flight.values().map(|(_, most)| most).sum()
-    }
-
     pub(crate) fn node_died(&mut self, node: u64) {
         for client in self.all.iter_mut().filter(|client| client.node == node) {
             client.is_there = false;
         }
-        if let Some((now, _)) = self.in_flight.get_mut(&node) {
-            *now = 0;
-        }
-    }
-
-    /// Another kind of client has sent a command to that node.
-    pub(crate) fn launched(&mut self, node: u64) {
-        let (now, most) = self.in_flight.entry(node).or_default();
-        *now += 1;
-        *most = (*most).max(*now);
-    }
-
-    /// It was answered.
-    pub(crate) fn landed(&mut self, node: u64) {
-        self.in_flight.get_mut(&node).expect("it was launched").0 -= 1;
     }
 
     /// Takes an answer, and says what is worth being told.
@@ -98,7 +75,6 @@ impl Clients {
             // It was on its way when the client went.
             return None;
         }
-        self.in_flight.get_mut(&node).expect("it was submitted").0 -= 1;
         client.outstanding -= 1;
         let token = usize::try_from(answer.token).expect("a small number");
         let operation = client.operations.get_mut(token).expect("a command that was submitted");
@@ -122,12 +98,14 @@ impl Clients {
             let word = String::from_utf8_lossy(text.split(|&b| b == b' ').next().unwrap_or_default());
             told = Some(format!("client {at} on node {node}: {:?}: {word}", operation.action));
         } else {
-            for (key, shown) in values(&operation.action, &reply, at as u64) {
+            let action = &operation.action;
+            let fits = action.fits(at as u64, answer.token, &reply);
+            assert!(fits, "client {at} on node {node}: {reply:?} to {action:?}");
+            for (key, shown) in values(action, &reply, at as u64) {
                 let floor = operation.floors.get(&key).copied().unwrap_or(0);
                 assert!(
-                    shown >= floor,
-                    "client {at} on node {node}: {:?} shows {shown} of {key}, and {floor} was known before",
-                    operation.action
+                    shown >= floor + u64::from(action.raises()),
+                    "client {at} on node {node}: {action:?} shows {shown} of {key}, and {floor} was known before"
                 );
                 let known = self.known.entry(key).or_default();
                 *known = shown.max(*known);
@@ -300,9 +278,9 @@ impl Cluster {
         let clients = &mut self.clients;
         let client = &mut clients.all[at];
         let token = client.operations.len() as u64;
-        let in_transaction = action.transaction(client.number).filter(|_| token.is_multiple_of(2));
-        self.tally.transactions += u64::from(in_transaction.is_some());
-        let is_transaction = in_transaction.is_some();
+        let is_transaction = action.is_transaction(token);
+        self.tally.transactions += u64::from(is_transaction);
+        let in_transaction = action.transaction(client.number).filter(|_| is_transaction);
         let lines = in_transaction.unwrap_or_else(|| vec![action.words(client.number)]);
         let mut commands: Vec<_> = lines.iter().map(|words| parse(words)).collect();
         let command = if is_transaction {
@@ -328,8 +306,6 @@ impl Cluster {
         });
         client.outstanding += 1;
         let node = client.node;
-        clients.launched(node);
-        let client = &clients.all[at];
         let replica = member.replica.as_mut().expect("it is up");
         replica.submit(ClientId(client.number), token, &command);
         self.ring(node);

@@ -44,6 +44,8 @@ pub(crate) struct Member {
     pub(crate) is_writing_snapshot: bool,
     pub(crate) clock: WallClock,
     pub(crate) digested: Index,
+    /// The most commands that waited for an answer, in any of its lives.
+    most_unanswered: u64,
 }
 
 pub(crate) struct Cluster {
@@ -85,6 +87,7 @@ impl Cluster {
                 is_writing_snapshot: false,
                 clock: WallClock::right(),
                 digested: 0,
+                most_unanswered: 0,
             };
             (id, member)
         };
@@ -258,11 +261,10 @@ impl Cluster {
         let unix_ms = member.clock.reads_ms(now);
         replica.tick(Time { monotonic: Duration::from_micros(now), unix_ms });
         let output = replica.ready();
-        if replica.status().role == RoleKind::Leader {
-            let term = replica.node().term();
-            if self.leaders.insert(term) {
-                self.tell(|| format!("node {id} leads in term {term}"));
-            }
+        let (status, term) = (replica.status(), replica.node().term());
+        member.most_unanswered = member.most_unanswered.max(status.most_unanswered);
+        if status.role == RoleKind::Leader && self.leaders.insert(term) {
+            self.tell(|| format!("node {id} leads in term {term}"));
         }
         self.check_state(id);
         self.carry_out(id, output);
@@ -271,7 +273,8 @@ impl Cluster {
 
     /// Replicas that have applied as much hold the same, and no more records than there can be.
     fn check_state(&mut self, id: u64) {
-        let most_in_flight = self.clients.most_in_flight();
+        // All together: a node that falls silent, or dies, leaves its last records until it speaks again.
+        let most_unanswered: u64 = self.members.values().map(|member| member.most_unanswered).sum();
         let member = self.member(id);
         let replica = member.replica.as_ref().expect("it is up");
         let applied = replica.node().last_applied();
@@ -283,8 +286,8 @@ impl Cluster {
         let status = replica.status();
         // Each session has one at most.
         assert!(
-            status.records <= 2 * most_in_flight + status.sessions,
-            "node {id} holds {} records, {most_in_flight} commands were in flight at most, {} sessions are open",
+            status.records <= 2 * most_unanswered + status.sessions,
+            "node {id} holds {} records, {most_unanswered} commands were unanswered at most, {} sessions are open",
             status.records,
             status.sessions
         );
@@ -325,7 +328,7 @@ impl Cluster {
         let stood_still = self.members[&id].stood_still;
         for answer in output.answers {
             if Roamers::owns(answer.client) {
-                self.roamer_answered(id, answer);
+                self.roamer_answered(answer);
                 continue;
             }
             if let Some(text) = self.clients.answered(id, answer, self.now, stood_still, &mut self.tally) {

@@ -38,17 +38,39 @@ fn field_name(field: u64) -> String {
 }
 
 impl HashAction {
+    /// Whether it can be answered so when it was done.
+    pub(crate) fn fits(self, client: u64, reply: &Reply) -> bool {
+        let is_value = |reply: &Reply| matches!(reply, Reply::Nil | Reply::Bulk(_));
+        match (self, reply) {
+            (Self::Set(_) | Self::Delete(_), reply) => matches!(reply, Reply::Int(0..)),
+            (Self::Get(_), Reply::Array(values)) => {
+                values.len() + 2 == self.words(client).len() && values.iter().all(is_value)
+            }
+            (Self::GetAll, Reply::Map(pairs)) => pairs.iter().all(|part| matches!(part, Reply::Bulk(_))),
+            _ => false,
+        }
+    }
+
+    /// The fields that it writes.
+    fn written(self, client: u64) -> Vec<String> {
+        let named = |n| fields(n, client).map(field_name);
+        match self {
+            Self::Set(n) => ["a", "b"].map(str::to_owned).into_iter().chain(named(n)).collect(),
+            Self::Delete(n) => named(n).collect(),
+            Self::Get(_) | Self::GetAll => Vec::new(),
+        }
+    }
+
     /// The command as a client says it.
     pub(crate) fn words(self, client: u64) -> Vec<String> {
         let key = format!("h{client}");
         let command = |name: &str, rest: Vec<String>| [vec![name.to_owned(), key], rest].concat();
         match self {
             Self::Set(n) => {
-                let pairs = fields(n, client).flat_map(|field| [field_name(field), n.to_string()]);
-                let both = ["a", "b"].into_iter().flat_map(|name| [name.to_owned(), n.to_string()]);
-                command("HSET", both.chain(pairs).collect())
+                let pairs = self.written(client).into_iter().flat_map(|name| [name, n.to_string()]);
+                command("HSET", pairs.collect())
             }
-            Self::Delete(n) => command("HDEL", fields(n, client).map(field_name).collect()),
+            Self::Delete(_) => command("HDEL", self.written(client)),
             Self::Get(n) => {
                 let names = ["a".to_owned(), "b".to_owned()].into_iter();
                 command("HMGET", names.chain(fields(n, client).map(field_name)).collect())
@@ -73,6 +95,12 @@ impl Default for Field {
 }
 
 impl Field {
+    /// Whether it is there; none if it is not sure.
+    fn is_there(&self) -> Option<bool> {
+        let deletes = self.certain.1;
+        self.possible.values().all(|possible| *possible == deletes).then_some(!deletes)
+    }
+
     fn write(&mut self, n: u64, deletes: bool, fate: Fate) {
         match fate {
             Fate::Done => *self = Self { certain: (n, deletes), possible: BTreeMap::new() },
@@ -106,46 +134,48 @@ pub(crate) fn check_hash(operations: &[Operation], client: u64, tally: &mut Tall
         let Action::Hash(action) = operation.action else { continue };
         let fate = operation.fate();
         let context = |name: &str| format!("client {client}, command {at}: field {name}");
-        let shown: BTreeMap<String, u64> =
-            match (action, operation.reply.as_ref().filter(|_| fate == Fate::Done)) {
-                (HashAction::Set(n), _) => {
-                    for name in
-                        ["a", "b"].map(str::to_owned).into_iter().chain(fields(n, client).map(field_name))
-                    {
-                        hash.entry(name).or_default().write(n, false, fate);
-                    }
-                    continue;
-                }
-                (HashAction::Delete(n), _) => {
-                    for field in fields(n, client) {
-                        hash.entry(field_name(field)).or_default().write(n, true, fate);
-                    }
-                    continue;
-                }
-                (_, None) => continue,
-                (HashAction::Get(_), Some(Reply::Array(values))) => {
-                    action.words(client).into_iter().skip(2).zip(values.iter().map(number)).collect()
-                }
-                (HashAction::GetAll, Some(Reply::Map(pairs))) => {
-                    tally.large_hashes_read += u64::from(pairs.len() > 2 * 512);
-                    let (pairs, _) = pairs.as_chunks::<2>();
-                    let shown: BTreeMap<_, _> =
-                        pairs.iter().map(|[name, value]| (text(name), number(value))).collect();
-                    assert_eq!(
-                        shown.len(),
-                        pairs.len(),
-                        "client {client}, command {at}: a field comes twice"
-                    );
-                    hash.keys().map(|name| (name.clone(), shown.get(name).copied().unwrap_or(0))).collect()
-                }
-                (_, Some(other)) => panic!("client {client}, command {at}: {other:?}"),
-            };
+        let reply = operation.reply.as_ref().filter(|_| fate == Fate::Done);
+        if let HashAction::Set(n) | HashAction::Delete(n) = action {
+            let deletes = matches!(action, HashAction::Delete(_));
+            let names = action.written(client);
+            if let Some(reply) = reply {
+                check_count(&hash, &names, deletes, number(reply), &format!("client {client}, command {at}"));
+            }
+            for name in names {
+                hash.entry(name).or_default().write(n, deletes, fate);
+            }
+            continue;
+        }
+        let shown: BTreeMap<String, u64> = match (action, reply) {
+            (_, None) => continue,
+            (HashAction::Get(_), Some(Reply::Array(values))) => {
+                action.words(client).into_iter().skip(2).zip(values.iter().map(number)).collect()
+            }
+            (HashAction::GetAll, Some(Reply::Map(pairs))) => {
+                tally.large_hashes_read += u64::from(pairs.len() > 2 * 512);
+                let (pairs, _) = pairs.as_chunks::<2>();
+                let shown: BTreeMap<_, _> =
+                    pairs.iter().map(|[name, value]| (text(name), number(value))).collect();
+                assert_eq!(shown.len(), pairs.len(), "client {client}, command {at}: a field comes twice");
+                hash.keys().map(|name| (name.clone(), shown.get(name).copied().unwrap_or(0))).collect()
+            }
+            (_, Some(other)) => panic!("client {client}, command {at}: {other:?}"),
+        };
         tally.hashes_read += 1;
         assert_eq!(shown.get("a"), shown.get("b"), "client {client}, command {at} saw half of an HSET");
         for (name, n) in shown {
             hash.entry(name.clone()).or_default().read(n, &context(&name));
         }
     }
+}
+
+/// HSET says how many fields there are now that were not, and HDEL how many are gone that were there.
+fn check_count(hash: &BTreeMap<String, Field>, names: &[String], deletes: bool, told: u64, context: &str) {
+    let absent = Field::default();
+    let was_there = || names.iter().map(|name| hash.get(name).unwrap_or(&absent).is_there());
+    let least = was_there().filter(|was_there| *was_there == Some(deletes)).count() as u64;
+    let most = was_there().filter(|was_there| was_there.is_none_or(|was| was == deletes)).count() as u64;
+    assert!((least..=most).contains(&told), "{context} changed {told} fields, of {least} to {most}");
 }
 
 fn text(reply: &Reply) -> String {

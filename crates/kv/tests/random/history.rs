@@ -1,6 +1,7 @@
 //! What one connection was told, against what it may be told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use bowline_kv::Reply;
 
@@ -95,6 +96,38 @@ impl Action {
         Some(texts.iter().map(|text| text.split(' ').map(str::to_owned).collect()).collect())
     }
 
+    /// Whether a client's command of this number is a transaction, if it can be one.
+    pub(crate) fn is_transaction(&self, token: u64) -> bool {
+        token.is_multiple_of(2) && self.transaction(0).is_some()
+    }
+
+    /// Whether a client's command of this number can be answered so when it was done.
+    pub(crate) fn fits(&self, client: u64, token: u64, reply: &Reply) -> bool {
+        let is_value = |reply: &Reply| matches!(reply, Reply::Nil | Reply::Bulk(_));
+        let is_flag = |reply: &Reply| matches!(reply, Reply::Int(0 | 1));
+        let are_values = |reply: &Reply, count: u64| matches!(reply, Reply::Array(all) if all.len() as u64 == count && all.iter().all(is_value));
+        match self {
+            Self::SetBoth(_) if self.is_transaction(token) => *reply == Reply::Array(vec![Reply::Ok; 2]),
+            Self::Set(_) | Self::SetBoth(_) | Self::Come(_) => *reply == Reply::Ok,
+            Self::SetFor(..) | Self::SetKeeping(_) | Self::SetLasting(_) => *reply == Reply::Ok,
+            Self::Append(_) => matches!(reply, Reply::Int(1..)),
+            Self::Increment(_) if self.is_transaction(token) => {
+                matches!(reply, Reply::Array(all) if matches!(all[..], [Reply::Int(1..)]))
+            }
+            Self::Increment(_) => matches!(reply, Reply::Int(1..)),
+            Self::Go | Self::Exists => is_flag(reply),
+            Self::Get | Self::List | Self::GetTimed | Self::ReadOf(_) | Self::Examine(_) => is_value(reply),
+            Self::GetBoth => are_values(reply, 2),
+            Self::ReadCounters => are_values(reply, COUNTERS),
+            Self::Hash(action) => action.fits(client, reply),
+        }
+    }
+
+    /// Whether it makes a number greater than anybody can have known it before.
+    pub(crate) fn raises(&self) -> bool {
+        matches!(self, Self::Set(_) | Self::SetBoth(_) | Self::Append(_) | Self::Increment(_))
+    }
+
     /// The command as a client says it.
     pub(crate) fn words(&self, client: u64) -> Vec<String> {
         let text = match self {
@@ -143,13 +176,15 @@ fn numbers(reply: &Reply) -> Vec<u64> {
     replies.iter().map(number).collect()
 }
 
-fn list(reply: &Reply) -> Vec<u64> {
+/// The numbers of a list, behind each of which stands a comma.
+pub(crate) fn list<T: FromStr>(reply: &Reply) -> Vec<T> {
     let text = match reply {
         Reply::Nil => "",
         Reply::Bulk(text) => std::str::from_utf8(text).expect("text"),
         other => panic!("not a list: {other:?}"),
     };
-    text.split_terminator(',').map(|element| element.parse().expect("a number")).collect()
+    let number = |element: &str| element.parse().unwrap_or_else(|_| panic!("not a list: {text}"));
+    text.split_terminator(',').map(number).collect()
 }
 
 /// Which keys' growing numbers a reply shows.
@@ -161,7 +196,7 @@ pub(crate) fn values(action: &Action, reply: &Reply, client: u64) -> Vec<(String
         // One more than anybody knew, or it was done twice.
         Action::Increment(counter) => vec![(format!("c{counter}"), number(reply))],
         Action::Get => vec![(format!("k{client}"), number(reply))],
-        Action::List => vec![(format!("l{client}"), list(reply).len() as u64)],
+        Action::List => vec![(format!("l{client}"), list::<u64>(reply).len() as u64)],
         // What is there for a while does not only grow.
         Action::Exists | Action::Come(_) | Action::Go | Action::GetTimed => Vec::new(),
         Action::SetFor(..) | Action::SetKeeping(_) | Action::SetLasting(_) | Action::Hash(_) => Vec::new(),
@@ -174,7 +209,7 @@ pub(crate) fn values(action: &Action, reply: &Reply, client: u64) -> Vec<(String
             let shown = numbers(reply).into_iter();
             shown.enumerate().map(|(counter, n)| (format!("c{counter}"), n)).collect()
         }
-        Action::Examine(key) if key.starts_with('l') => vec![(key.clone(), list(reply).len() as u64)],
+        Action::Examine(key) if key.starts_with('l') => vec![(key.clone(), list::<u64>(reply).len() as u64)],
         Action::Examine(key) => vec![(key.clone(), number(reply))],
     }
 }
@@ -321,7 +356,9 @@ pub(crate) fn check_client(client: &Client, last: &BTreeMap<String, Reply>) {
             }
             (Action::Increment(counter), Some(reply)) => {
                 let before = counters.entry(*counter).or_default();
-                grows(number(reply), before, &context);
+                let n = number(reply);
+                assert!(n > *before, "{context} makes {n} of {before}");
+                *before = n;
             }
             (Action::ReadCounters, Some(reply)) => {
                 for (counter, n) in (0..).zip(numbers(reply)) {

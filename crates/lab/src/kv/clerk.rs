@@ -4,11 +4,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bowline_kv::clerk::{Answer, CallError, Clerk, Operation, Step};
-use bowline_kv::{Command, Served};
+use bowline_kv::{Command, Reply, Served};
 use bowline_linearizability::course;
 use bowline_raft::NodeId;
 use bowline_sim::kv_server::{CLERK, ClerkReply};
 use bowline_sim::labrpc::{Call, ClientEnd, Network};
+use bowline_testimony::{answered, asked};
 use bytes::Bytes;
 
 use super::KvLab;
@@ -74,8 +75,10 @@ impl LabClerk {
 
     /// The value of a key. Counted, and in the history.
     pub async fn get(&mut self, key: &str) -> String {
-        let value = self.counted(course::Operation::get(key.to_owned())).await;
-        String::from_utf8(value.to_vec()).expect("scripts write text")
+        match self.counted(course::Operation::get(key.to_owned())).await {
+            course::Answer::Value(value) => String::from_utf8(value.to_vec()).expect("scripts write text"),
+            course::Answer::Done => unreachable!("no answer to a get"),
+        }
     }
 
     /// Gives a key a value. Counted, and in the history.
@@ -94,9 +97,9 @@ impl LabClerk {
         self.lab.ensure(value == expected, || format!("get of {key} gave {value:?}, not {expected:?}")).await;
     }
 
-    async fn counted(&mut self, operation: course::Operation) -> Bytes {
+    async fn counted(&mut self, operation: course::Operation) -> course::Answer {
         match self.attempt(operation, None).await {
-            Ok(value) => value,
+            Ok(answer) => answer,
             Err(error) => self.lab.fail(format!("a call without a deadline has failed: {error}")).await,
         }
     }
@@ -106,21 +109,14 @@ impl LabClerk {
         &mut self,
         operation: course::Operation,
         deadline: Option<Duration>,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<course::Answer, CallError> {
         let lab = self.lab.clone();
-        let call = lab.0.history.borrow_mut().invoked(self.number, operation.clone(), nanoseconds(lab.now()));
-        let (of_store, is_get) = match operation {
-            course::Operation::Get { key } => (Operation::Get { key }, true),
-            course::Operation::Put { key, value } => (Operation::Put { key, value }, false),
-            course::Operation::Append { key, value } => (Operation::Append { key, value }, false),
-        };
-        let outcome = self.call(of_store, deadline).await;
+        let call = lab.0.history.borrow_mut().invoked(self.number, operation.clone(), invoked_ns(lab.now()));
+        let reply = self.call(asked(operation.clone()), deadline).await;
+        let outcome = reply.map(|reply| answered(&operation, &reply));
         let mut history = lab.0.history.borrow_mut();
         match &outcome {
-            Ok(value) if is_get => {
-                history.returned(call, course::Answer::Value(value.clone()), nanoseconds(lab.now()));
-            }
-            Ok(_) => history.returned(call, course::Answer::Done, nanoseconds(lab.now())),
+            Ok(answer) => history.returned(call, answer.clone(), nanoseconds(lab.now())),
             Err(CallError::NotExecuted(_)) => history.not_executed(call),
             Err(CallError::Unknown(_) | CallError::Failed(_)) => {}
         }
@@ -133,12 +129,12 @@ impl LabClerk {
         &mut self,
         operation: Operation,
         deadline: Option<Duration>,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<Reply, CallError> {
         self.clerk.begin(&operation.command(), deadline);
         loop {
             let now = self.lab.now();
             let (server, args) = match self.clerk.next(now) {
-                Step::Done(outcome) => return outcome.map(bowline_kv::Reply::into_value),
+                Step::Done(outcome) => return outcome,
                 Step::Wait(until) => {
                     self.lab.sleep(until.saturating_sub(now)).await;
                     continue;
@@ -152,7 +148,7 @@ impl LabClerk {
     }
 
     /// Asks for something that is no clerk's call, of whoever leads, until it is answered.
-    pub async fn command(&mut self, command: &Command<'_>) -> bowline_kv::Reply {
+    pub async fn command(&mut self, command: &Command<'_>) -> Reply {
         let args = encoded(command);
         loop {
             for server in 0..self.names.len() {
@@ -192,6 +188,12 @@ pub(super) fn encoded(command: &Command<'_>) -> Bytes {
     let mut out = Vec::new();
     command.encode(&mut out);
     out.into()
+}
+
+/// When a call begins that is made at that time: behind what was answered at the same instant, to whomever, since time
+/// stands still while a script thinks. No call has an effect in its first nanosecond.
+pub(super) fn invoked_ns(time: Duration) -> u64 {
+    nanoseconds(time) + 1
 }
 
 pub(super) fn nanoseconds(time: Duration) -> u64 {

@@ -147,7 +147,7 @@ pub(crate) async fn generic_speed(lab: KvLab) {
     }
     let took = lab.now() - began;
     let value = match clerk.call(get(), None).await {
-        Ok(value) => String::from_utf8_lossy(&value).into_owned(),
+        Ok(reply) => String::from_utf8_lossy(&reply.into_value()).into_owned(),
         Err(error) => lab.fail(failed(error)).await,
     };
     lab.check_clnt_appends(0, &value, CALLS).await;

@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bowline_kv::{Command, Reply, Served};
-use bowline_linearizability::redis::timed::{self, TimedRedis, Tolerance};
+use bowline_linearizability::redis::timed::{self, SetExpiry, TimedRedis, Tolerance};
+use bowline_linearizability::{History, redis, unplaced};
 use bowline_sim::clock::Daytime;
 use bowline_sim::kv_server::ClerkReply;
 use bowline_testimony::translated;
 use bytes::Bytes;
 
-use super::clerk::{encoded, nanoseconds};
-use super::verdict::unplaced;
+use super::clerk::{encoded, invoked_ns, nanoseconds};
+use super::verdict::MOST_STEPS;
 use super::{ClerkLinks, KvLab};
 
 /// How often the servers' states are compared.
@@ -39,8 +40,8 @@ impl TimedClerk {
         let args = encoded(&Command::parse(&words).expect("a valid command"));
         lab.0.operations.set(lab.0.operations.get() + 1);
         for _ in 0..lab.n() {
-            let now_ns = nanoseconds(lab.now());
-            let call = lab.0.timed.borrow_mut().invoked(self.number, command.clone(), now_ns);
+            let invoked_ns = invoked_ns(lab.now());
+            let call = lab.0.timed.borrow_mut().invoked(self.number, command.clone(), invoked_ns);
             let reply = self.links.call(self.server, args.clone()).await;
             let served = reply.map(|reply| ClerkReply::decode(&reply).expect("a server's answer").served);
             match served {
@@ -71,6 +72,39 @@ impl TimedClerk {
     }
 }
 
+/// How many reads have shown a value that was given with a time, and how many, behind the time of one, that its key is
+/// gone.
+fn ends_seen(history: &History<timed::Command, redis::Reply>) -> (usize, usize) {
+    let given = history.calls().iter().filter_map(|call| match &call.operation {
+        timed::Command::Set { key, value, expiry: SetExpiry::AfterMs(ms), .. } => {
+            let answered = call.returned().filter(|(_, reply)| **reply == redis::Reply::Ok);
+            Some((key, value, answered.map(|(at_ns, _)| at_ns + ms * 1_000_000)))
+        }
+        _ => None,
+    });
+    let given: Vec<_> = given.collect();
+    let (mut within, mut behind) = (0, 0);
+    for call in history.calls() {
+        let timed::Command::Untimed(redis::Command::One { key: read, action: redis::Action::Get }) =
+            &call.operation
+        else {
+            continue;
+        };
+        let mut of_key = given.iter().filter(|(key, ..)| *key == read);
+        match call.returned() {
+            Some((_, redis::Reply::Value(shown))) => {
+                within += usize::from(of_key.any(|(_, value, _)| *value == shown));
+            }
+            Some((_, redis::Reply::Nil)) => {
+                let is_over = |ends_ns: Option<u64>| ends_ns.is_some_and(|ends_ns| ends_ns < call.invoked_ns);
+                behind += usize::from(of_key.any(|(_, _, ends_ns)| is_over(*ends_ns)));
+            }
+            _ => {}
+        }
+    }
+    (within, behind)
+}
+
 impl KvLab {
     /// A new client with ends to these servers.
     pub(crate) fn make_timed_clerk(&self, to: &[usize]) -> TimedClerk {
@@ -89,8 +123,18 @@ impl KvLab {
 
     /// The history of the commands about time is linearizable, with so much tolerance for the times of keys.
     pub(crate) async fn check_timed(&self, tolerance: Tolerance) {
-        let wrong = unplaced::<TimedRedis>(&timed::history(&self.0.timed.borrow(), tolerance));
+        let wrong = unplaced::<TimedRedis>(&timed::history(&self.0.timed.borrow(), tolerance), MOST_STEPS);
         self.ensure(wrong.is_none(), || wrong.unwrap_or_default()).await;
+    }
+
+    /// The history shows keys that were there within their time, and keys that were gone behind it: nothing else ends
+    /// a key than its time.
+    pub(crate) async fn check_ends_were_seen(&self) {
+        let (within, behind) = ends_seen(&self.0.timed.borrow());
+        self.ensure(within > 0 && behind > 0, || {
+            format!("{within} keys were read within their time, and {behind} were gone behind it")
+        })
+        .await;
     }
 
     /// Until it is `done`: servers that have applied as much hold the same, so that a key is gone at the same index

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bowline_linearizability::course::Course;
-use bowline_linearizability::{History, Model, Verdict, check};
+use bowline_linearizability::unplaced;
 use bowline_sim::kv_server::KvServer;
 
 use super::KvLab;
 
 /// How many thousands of steps the checker may take for a history: many times what any needs, and the same on
 /// every machine.
-const MOST_STEPS: u64 = 20_000;
+pub(super) const MOST_STEPS: u64 = 20_000;
 
 /// How long servers may take to apply what is committed when nothing is asked of them any more.
 const SETTLED: Duration = Duration::from_millis(500);
@@ -36,7 +36,7 @@ impl KvLab {
 
     /// The whole history is linearizable.
     pub(crate) async fn check_linearizable(&self) {
-        let wrong = unplaced::<Course>(&self.0.history.borrow());
+        let wrong = unplaced::<Course>(&self.0.history.borrow(), MOST_STEPS);
         self.ensure(wrong.is_none(), || wrong.unwrap_or_default()).await;
     }
 
@@ -72,30 +72,5 @@ impl KvLab {
     fn digests(&self) -> Vec<(u64, u64)> {
         let digest = |server: &KvServer| (server.replica().node().last_applied(), server.replica().digest());
         self.hosts().into_iter().map(|host| host.look(digest)).collect()
-    }
-}
-
-/// Why the history is not linearizable; none if it is. That the search has no end is no pass.
-pub(super) fn unplaced<M: Model>(history: &History<M::Operation, M::Reply>) -> Option<String> {
-    let mut steps = 0;
-    let verdict = check::<M>(history, &mut || {
-        steps += 1;
-        steps <= MOST_STEPS
-    });
-    match verdict {
-        Verdict::Linearizable => None,
-        Verdict::Unknown => Some("the checker does not come to an end".to_owned()),
-        Verdict::NotLinearizable(violations) => {
-            let violation = &violations[0];
-            let call = &history.calls()[violation.unplaced.0];
-            let key = String::from_utf8_lossy(violation.key.as_deref().unwrap_or_default());
-            Some(format!(
-                "the history is not linearizable: no place, for key {key}, for {} of clerk {}, from {} ms on: {:?}",
-                call.operation,
-                call.client,
-                call.invoked_ns / 1_000_000,
-                call.outcome,
-            ))
-        }
     }
 }

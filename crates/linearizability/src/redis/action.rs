@@ -103,10 +103,10 @@ pub(crate) fn apply<T: Text>(
             Answer::Int(is_done.into())
         }
         Action::Append(more) => {
-            let value = value.get_or_insert_with(|| T::new(setting, b""));
-            if value.len() + more.len() > max_bytes {
+            if value.as_ref().map_or(0, T::len) + more.len() > max_bytes {
                 return Answer::Error(format!("ERR string exceeds maximum allowed size ({max_bytes} bytes)"));
             }
+            let value = value.get_or_insert_with(|| T::new(setting, b""));
             value.append(setting, more);
             Answer::Int(length(value))
         }

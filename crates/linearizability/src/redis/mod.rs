@@ -1,5 +1,5 @@
-//! The model of the Redis commands that Bowline serves, written from Redis's documentation (7.0) and not from Bowline's store,
-//! so that a mistake there is seen here.
+//! The model of Redis's commands about strings, some twenty of those that Bowline serves, written from Redis's documentation
+//! (7.0) and not from Bowline's store, so that a mistake there is seen here.
 //!
 //! Where Bowline's limits are not Redis's, Bowline's hold: a value has at most 16 MiB. What a command is told before it is
 //! executed, a wrong number of arguments or a value that is too long, has no effect:

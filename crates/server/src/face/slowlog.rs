@@ -178,7 +178,7 @@ fn arguments(mut brief: &[u8]) -> Vec<Vec<u8>> {
 fn header(bytes: &mut &[u8], kind: u8) -> Option<usize> {
     let line = bytes.strip_prefix(&[kind])?;
     let end = line.windows(2).position(|end| end == b"\r\n")?;
-    let number = canonical_integer(&line[..end])?;
+    let number = integer::parse(&line[..end])?;
     *bytes = &line[end + 2..];
     usize::try_from(number).ok()
 }

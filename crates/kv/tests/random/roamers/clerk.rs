@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bowline_kv::Reply;
-use bowline_kv::clerk::{Answer, CallError, Clerk, Operation, Step};
+use bowline_kv::clerk::{Answer, CallError, Clerk, Step};
 use bowline_linearizability::CallId;
 use bowline_linearizability::course;
+use bowline_testimony::{answered, asked};
 use rand::RngExt;
 
 use super::{Scene, Todo, encoded};
@@ -17,8 +18,8 @@ const KEYS: u64 = 2;
 pub(super) struct ClerkClient {
     number: u64,
     clerk: Clerk,
-    /// The call that is not over.
-    call: Option<(CallId, Operation)>,
+    /// The call that is not over, and what it asks.
+    call: Option<(CallId, course::Operation)>,
     written: u64,
     /// How many of the keys it has read in the end.
     finally_read: u64,
@@ -40,11 +41,12 @@ impl ClerkClient {
         match self.clerk.next(Duration::from_micros(scene.now)) {
             Step::Send { server, what } => {
                 let (_, operation) = self.call.as_ref().expect("a call was begun");
+                let operation = asked(operation.clone());
                 Todo::Ask { node: server as u64 + 1, command: encoded(&what.of(operation.command())) }
             }
             Step::Wait(until) => Todo::Wait(u64::try_from(until.as_micros()).expect("a virtual time fits")),
             Step::Done(outcome) => {
-                self.end(outcome.map(Reply::into_value), scene);
+                self.end(outcome, scene);
                 scene.think()
             }
         }
@@ -69,25 +71,17 @@ impl ClerkClient {
             };
             (operation, Some(scene.now + scene.rng.random_range(50 * MS..3000 * MS)))
         };
-        let call = scene.records.calls.invoked(self.number, operation.clone(), scene.now_ns());
-        let operation = match operation {
-            course::Operation::Get { key } => Operation::Get { key },
-            course::Operation::Put { key, value } => Operation::Put { key, value },
-            course::Operation::Append { key, value } => Operation::Append { key, value },
-        };
-        self.clerk.begin(&operation.command(), deadline.map(Duration::from_micros));
+        let call = scene.records.calls.invoked(self.number, operation.clone(), scene.invoked_ns());
+        self.clerk.begin(&asked(operation.clone()).command(), deadline.map(Duration::from_micros));
         self.call = Some((call, operation));
     }
 
-    fn end(&mut self, outcome: Result<bytes::Bytes, CallError>, scene: &mut Scene<'_>) {
+    fn end(&mut self, outcome: Result<Reply, CallError>, scene: &mut Scene<'_>) {
         let (call, operation) = self.call.take().expect("a call was begun");
         let now_ns = scene.now_ns();
         let history = &mut scene.records.calls;
         match outcome {
-            Ok(value) if matches!(operation, Operation::Get { .. }) => {
-                history.returned(call, course::Answer::Value(value), now_ns);
-            }
-            Ok(_) => history.returned(call, course::Answer::Done, now_ns),
+            Ok(reply) => history.returned(call, answered(&operation, &reply), now_ns),
             Err(CallError::NotExecuted(_)) => {
                 scene.tally.calls_not_executed += 1;
                 history.not_executed(call);

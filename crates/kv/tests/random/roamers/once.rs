@@ -12,6 +12,7 @@ use bowline_kv::session::once::Limits;
 use rand::RngExt;
 
 use super::{Scene, Todo, is_refusal, says};
+use crate::history::list;
 
 /// How long the text of an element of the list is.
 const ELEMENT_BYTES: usize = 6;
@@ -207,7 +208,7 @@ impl OnceClient {
                 self.lose_session_if(is_gone, scene);
             }
             Asked::Limits => {}
-            Asked::List => self.list = executed.map(elements),
+            Asked::List => self.list = executed.map(list),
         }
     }
 
@@ -296,13 +297,4 @@ fn integer(reply: &Reply) -> i64 {
         Reply::Int(number) => *number,
         other => panic!("not a number: {other:?}"),
     }
-}
-
-fn elements(reply: &Reply) -> Vec<usize> {
-    let text = match reply {
-        Reply::Nil => "",
-        Reply::Bulk(text) => std::str::from_utf8(text).expect("text"),
-        other => panic!("not a list: {other:?}"),
-    };
-    text.split_terminator(',').map(|element| element.parse().expect("a number")).collect()
 }

@@ -134,7 +134,7 @@ impl WatchClient {
     fn note(&mut self, command: redis::Command, scene: &mut Scene<'_>) {
         self.calls += 1;
         self.asked = scene.now;
-        self.out = Some(scene.records.transactions.invoked(self.number, command, scene.now_ns()));
+        self.out = Some(scene.records.transactions.invoked(self.number, command, scene.invoked_ns()));
     }
 
     fn exec(
@@ -171,7 +171,8 @@ impl WatchClient {
         let executed = answered.as_ref().filter(|reply| !is_refusal(reply));
         let is_exec = matches!(self.step, Step::Executing { .. });
         if let Some(call) = self.out.take() {
-            let (history, at_ns) = (&mut scene.records.transactions, scene.now * 1000);
+            let at_ns = scene.now_ns();
+            let history = &mut scene.records.transactions;
             match (&answered, executed) {
                 (_, Some(Reply::Nil)) if is_exec => history.not_executed(call),
                 (_, Some(reply)) => history.returned(call, translated(reply), at_ns),
@@ -196,11 +197,14 @@ impl WatchClient {
                 });
                 Step::Looked(since, existed, values.collect())
             }),
-            Step::Executing { has_changed } => {
+            Step::Executing { has_changed: is_late } => {
                 match executed {
-                    Some(Reply::Array(_)) => {
-                        assert!(!has_changed, "a key had changed since WATCH, and EXEC was carried out");
+                    Some(Reply::Array(replies)) => {
+                        assert!(!is_late, "a key had changed since WATCH, and EXEC was carried out");
                         scene.records.spans.unchanged.push((self.watched, self.asked));
+                        if replies.iter().any(has_changed) {
+                            scene.records.spans.changes.push((self.asked, scene.now));
+                        }
                         scene.tally.execs_done += 1;
                     }
                     Some(Reply::Nil) => scene.tally.execs_refused += 1,
