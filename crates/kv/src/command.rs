@@ -334,6 +334,9 @@ impl PartialEq for Keys<'_> {
 
 impl Eq for Keys<'_> {}
 
+/// A command's keys: one or two, or several, or those of pairs.
+type NamedKeys<'c, 'a> = ([Option<&'a [u8]>; 2], &'c [&'a [u8]], &'c [Pair<'a>]);
+
 impl<'a> Command<'a> {
     /// Whether it may change the store, so that it has to go through the log.
     pub fn is_write(&self) -> bool {
@@ -462,8 +465,7 @@ impl<'a> Command<'a> {
         one
     }
 
-    /// Its keys: one or two, or several, or those of pairs.
-    fn named_keys(&self) -> ([Option<&'a [u8]>; 2], &[&'a [u8]], &[Pair<'a>]) {
+    fn named_keys(&self) -> NamedKeys<'_, 'a> {
         match self {
             Self::Get { key }
             | Self::Set { key, .. }

@@ -18,15 +18,28 @@ pub struct TransactionSize {
 }
 
 impl TransactionSize {
+    /// That of one without commands, on conditions about keys of so many bytes together.
+    ///
+    /// # Errors
+    ///
+    /// The reply to send instead, if that is too much.
+    pub fn beside(condition_bytes: usize) -> Result<Self, Reply> {
+        Self { bytes: condition_bytes, ..Self::default() }.checked()
+    }
+
     /// Counts a command that has so many bytes, encoded, and so many arguments, its name included.
     ///
     /// # Errors
     ///
     /// The reply to send instead, if that is too much.
     pub fn add(&mut self, bytes: usize, arguments: usize) -> Result<(), Reply> {
-        self.commands += 1;
-        self.bytes += bytes;
-        self.arguments += arguments;
+        let Self { commands, bytes: so_far, arguments: others } = *self;
+        let more = Self { commands: commands + 1, bytes: so_far + bytes, arguments: others + arguments };
+        *self = more.checked()?;
+        Ok(())
+    }
+
+    fn checked(self) -> Result<Self, Reply> {
         if self.bytes > MAX_COMMAND_BYTES || self.arguments > MAX_ARGUMENTS {
             return Err(Reply::error(format!(
                 "ERR transaction exceeds maximum allowed size ({MAX_COMMAND_BYTES} bytes, {MAX_ARGUMENTS} arguments)"
@@ -37,7 +50,7 @@ impl TransactionSize {
                 "ERR transaction exceeds maximum of {MAX_TRANSACTION_COMMANDS} commands"
             )));
         }
-        Ok(())
+        Ok(self)
     }
 }
 

@@ -13,10 +13,7 @@
 //! connection, the session's record answers, before anybody looks at what was watched. A record holds what the store has
 //! answered: so there must be nothing else in such a transaction.
 
-use bowline_kv::command::{
-    self, Keys, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_CONDITIONS, MAX_TRANSACTION_COMMANDS, SessionCommand,
-    Unchanged,
-};
+use bowline_kv::command::{self, Keys, MAX_CONDITIONS, SessionCommand, TransactionSize, Unchanged};
 use bowline_kv::{Command, Reply};
 
 use super::connection::Action;
@@ -38,9 +35,7 @@ pub(super) struct Transaction {
 #[derive(Debug, Default)]
 struct Queue {
     commands: Vec<Queued>,
-    /// What the commands for the store take, encoded, and how many arguments they have.
-    bytes: usize,
-    arguments: usize,
+    size: TransactionSize,
     is_broken: bool,
 }
 
@@ -102,7 +97,8 @@ impl Transaction {
         if self.is_open() {
             return Value::error("ERR MULTI calls can not be nested");
         }
-        self.queue = Some(Queue::default());
+        let size = TransactionSize::beside(self.watched_bytes).expect("WATCH has looked at that");
+        self.queue = Some(Queue { size, ..Queue::default() });
         Value::ok()
     }
 
@@ -146,9 +142,9 @@ impl Transaction {
             return Value::error(format!("ERR transaction exceeds maximum of {MAX_CONDITIONS} watched keys"))
                 .into();
         }
-        if self.watched_bytes + new > MAX_COMMAND_BYTES {
+        if let Err(error) = TransactionSize::beside(self.watched_bytes + new) {
             self.is_blind = true;
-            return too_large().into();
+            return Value::from(error).into();
         }
         self.awaited = Some(Awaited::Watch(keys.iter().map(|key| key.to_vec()).collect()));
         Action::Await(encoded(&Command::Watch { keys: Keys::Many(keys.to_vec()) }))
@@ -157,40 +153,28 @@ impl Transaction {
     /// Queues a command for the store.
     pub(super) fn queue_data(&mut self, args: &[&[u8]]) -> Value {
         let queue = self.queue.as_mut().expect("it is open");
-        let queued = match Command::parse(args) {
+        match Command::parse(args) {
             Ok(Command::Session(_)) => {
                 queue.is_broken = true;
-                return not_allowed();
+                not_allowed()
             }
             Ok(command) => {
                 let bytes = encoded(&command);
-                queue.bytes += bytes.len();
-                queue.arguments += args.len();
-                if self.watched_bytes + queue.bytes > MAX_COMMAND_BYTES || queue.arguments > MAX_ARGUMENTS {
-                    queue.is_broken = true;
-                    return too_large();
-                }
-                Queued::Data(bytes)
+                queue.push(bytes.len(), args.len(), Queued::Data(bytes))
             }
             Err(error) if is_refused_at_once(args) => {
                 queue.is_broken = true;
-                return error.into();
+                error.into()
             }
-            Err(error) => Queued::Failed(error.into()),
-        };
-        queue.push(queued)
+            Err(error) => queue.push(0, 0, Queued::Failed(error.into())),
+        }
     }
 
     /// Queues a command about the connection.
     pub(super) fn queue_own(&mut self, args: &[&[u8]]) -> Value {
         let queue = self.queue.as_mut().expect("it is open");
-        queue.bytes += args.iter().map(|arg| arg.len()).sum::<usize>();
-        queue.arguments += args.len();
-        if queue.bytes > MAX_COMMAND_BYTES || queue.arguments > MAX_ARGUMENTS {
-            queue.is_broken = true;
-            return too_large();
-        }
-        queue.push(Queued::Own(args.iter().map(|arg| arg.to_vec()).collect()))
+        let bytes = args.iter().map(|arg| arg.len()).sum();
+        queue.push(bytes, args.len(), Queued::Own(args.iter().map(|arg| arg.to_vec()).collect()))
     }
 
     pub(super) fn exec(&mut self) -> Action {
@@ -278,12 +262,10 @@ impl Queue {
         self.commands.iter().all(|queued| matches!(queued, Queued::Data(_)))
     }
 
-    fn push(&mut self, queued: Queued) -> Value {
-        if self.commands.len() == MAX_TRANSACTION_COMMANDS {
+    fn push(&mut self, bytes: usize, arguments: usize, queued: Queued) -> Value {
+        if let Err(error) = self.size.add(bytes, arguments) {
             self.is_broken = true;
-            return Value::error(format!(
-                "ERR transaction exceeds maximum of {MAX_TRANSACTION_COMMANDS} commands"
-            ));
+            return error.into();
         }
         self.commands.push(queued);
         QUEUED
@@ -320,12 +302,6 @@ pub(super) fn is_refused_at_once(args: &[&[u8]]) -> bool {
 /// The answer to a command that cannot stand between MULTI and EXEC.
 pub(super) fn not_allowed() -> Value {
     Value::error("ERR Command not allowed inside a transaction")
-}
-
-fn too_large() -> Value {
-    Value::error(format!(
-        "ERR transaction exceeds maximum allowed size ({MAX_COMMAND_BYTES} bytes, {MAX_ARGUMENTS} arguments)"
-    ))
 }
 
 fn encoded(command: &Command<'_>) -> Vec<u8> {

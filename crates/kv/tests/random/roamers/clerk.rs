@@ -69,7 +69,7 @@ impl ClerkClient {
                 3 => course::Operation::put(key, value),
                 _ => course::Operation::append(key, value),
             };
-            (operation, Some(scene.now + scene.rng.random_range(50 * MS..3000 * MS)))
+            (operation, Some(scene.now + scene.rng.random_range(50 * MS..9000 * MS)))
         };
         let call = scene.records.calls.invoked(self.number, operation.clone(), scene.invoked_ns());
         self.clerk.begin(&asked(operation.clone()).command(), deadline.map(Duration::from_micros));
