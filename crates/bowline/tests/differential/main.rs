@@ -29,7 +29,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::thread;
 
-use differences::{DIFFERENCES, is_line};
+use differences::DIFFERENCES;
 use grammar::{Grammar, Step};
 use harness::{Cluster, Redis};
 use rows::{ITERATIONS, ROWS, TRANSACTIONS};
@@ -159,7 +159,7 @@ fn what_is_otherwise_is_listed() {
         let replies = run::replies(&pair, listed.commands);
         let ((ours, theirs, _), before) = replies.split_last().expect("a command");
         assert!(before.iter().all(|(.., same)| *same), "{}: {before:?}", listed.what);
-        let is_so = is_line(ours, listed.bowline) && is_line(theirs, listed.redis);
+        let is_so = ours.is(listed.bowline) && theirs.is(listed.redis);
         assert!(is_so, "{}: {ours:?}, {theirs:?}", listed.what);
     }
 }

@@ -70,9 +70,13 @@ fn syntax_error() -> Value {
     Value::error("ERR syntax error")
 }
 
-/// What the client sent, for an error text: readable, at most 128 bytes of it, and up to its first zero byte, as in Redis.
-fn quoted(arg: &[u8]) -> String {
+/// What an error repeats of what the client sent: at most 128 bytes, up to the first zero byte, as in Redis.
+fn echoed(arg: &[u8]) -> &[u8] {
     let shown = &arg[..arg.len().min(128)];
-    let end = memchr::memchr(0, shown).unwrap_or(shown.len());
-    String::from_utf8_lossy(&shown[..end]).into_owned()
+    &shown[..memchr::memchr(0, shown).unwrap_or(shown.len())]
+}
+
+/// The same, readable.
+fn quoted(arg: &[u8]) -> String {
+    String::from_utf8_lossy(echoed(arg)).into_owned()
 }

@@ -92,8 +92,8 @@ Limits: a key has 64 KiB at most, a value 16 MiB; one command has 1,048,576 argu
 A hash has 524,288 fields at most, each with a name of 64 KiB at most, and 64 MiB in all. What is not served is refused by an
 error that names it, and never accepted and ignored: options of a served command too.
 
-What an error about connection or server repeats of what the client sent is made UTF-8. A range in a pattern, such as
-`[a-z]`, goes by bytes from 0 to 255; in Redis on x86-64 those from 128 on come before all others.
+What an error repeats of an option about connection or server is made UTF-8. A range in a pattern, such as `[a-z]`, goes
+by bytes from 0 to 255; in Redis on x86-64 those from 128 on come before all others.
 ";
 
 fn page() -> String {

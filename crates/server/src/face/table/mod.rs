@@ -11,7 +11,7 @@ use bowline_kv::command::{CommandSpec, lookup};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::{quoted, wrong_arity};
+use super::{echoed, wrong_arity};
 use crate::resp::Value;
 pub(super) use rows::NOT_SUPPORTED;
 use rows::{COMMANDS, SUBCOMMANDS};
@@ -269,11 +269,11 @@ fn find_subcommand(container: &str, subcommand: &[u8], count: usize) -> Found {
     }
     let is_called =
         |full: &str| full.split_once('|').is_some_and(|(of, name)| of == container && is(name, subcommand));
-    let (container, given) = (container.to_ascii_uppercase(), quoted(subcommand));
+    let (container, given) = (container.to_ascii_uppercase(), echoed(subcommand));
     let error = Value::error(if NOT_SUPPORTED.iter().any(|full| is_called(full)) {
-        format!("ERR {container} {} is not supported", given.to_ascii_uppercase())
+        [&b"ERR "[..], container.as_bytes(), b" ", &given.to_ascii_uppercase(), b" is not supported"].concat()
     } else {
-        format!("ERR unknown subcommand '{given}'. Try {container} HELP.")
+        [&b"ERR unknown subcommand '"[..], given, b"'. Try ", container.as_bytes(), b" HELP."].concat()
     });
     Found::Refused(error, None)
 }
