@@ -372,6 +372,8 @@ fn a_transaction_has_its_limits() {
     assert!(own.call("EXEC").starts_with("-EXECABORT"));
     let long = "k".repeat((64 << 10) + 1);
     assert!(own.call(&format!("WATCH {long}")).starts_with("-ERR key"));
+    own.call("MULTI");
+    assert!(own.call("EXEC").starts_with("-EXECABORT"), "behind a WATCH that was refused");
     own.call("SET v x");
     own.call(&format!("APPEND v {large}"));
     own.call("MULTI");

@@ -13,9 +13,9 @@ use super::Replica;
 use crate::command::Command;
 use crate::forward::{Outcome, Path};
 
-/// A pass that has taken so many steps for its reads answers no further one: some thirty milliseconds. The leader
+/// A pass that has taken so many steps for its reads answers no further one: some twenty-five milliseconds. The leader
 /// must get round to its heartbeats.
-const READ_STEPS_PER_PASS: u64 = 1 << 24;
+const READ_STEPS_PER_PASS: u64 = 1 << 23;
 
 /// How often keys and sessions that nobody asks for are taken out of an idle cluster.
 const PACE: Duration = Duration::from_millis(100);

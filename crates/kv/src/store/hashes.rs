@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::data::Data;
 use super::hash::{Field, Hash};
 use super::hashes_read::{one_of, scan, some_of};
+use super::scan::DRAW_STEPS;
 use super::{Store, length, too_large};
 use crate::command::{HashCommand, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_HASH_BYTES, MAX_HASH_FIELDS, Pair};
 use crate::integer;
@@ -78,7 +79,8 @@ impl Store {
             HashCommand::Values => Reply::Array(fields().map(|field| bulk(Some(&field.value))).collect()),
             HashCommand::Random { draw, sample: None } => one_of(hash, *draw),
             HashCommand::Random { draw, sample: Some(sample) } => {
-                *steps += hash.map_or(0, Hash::len) as u64;
+                let draws = sample.count.min(0).unsigned_abs().min(MAX_ARGUMENTS as u64);
+                *steps += hash.map_or(0, Hash::len) as u64 + DRAW_STEPS * draws;
                 some_of(hash, *draw, *sample)?
             }
             HashCommand::Scan { cursor, count, pattern } => scan(hash, *cursor, *count, pattern, steps)?,

@@ -27,12 +27,14 @@ const PAGE_BYTES: usize = 1 << 20;
 pub(super) const PAGE_STEPS: u64 = 1 << 22;
 /// The most steps that one KEYS may take, and the reads in all transactions of one entry: about a tenth of a second,
 /// well below the time after which followers elect another leader. A step is what it takes to compare a byte with a
-/// pattern, some two nanoseconds.
-pub(super) const MAX_STEPS: u64 = 1 << 26;
+/// pattern, some three nanoseconds.
+pub(super) const MAX_STEPS: u64 = 1 << 25;
 /// To look at one key costs as much as so many steps.
 const KEY_STEPS: u64 = 8;
 /// So does one element of a reply, which is a copy.
-pub(super) const ELEMENT_STEPS: u64 = 16;
+pub(super) const ELEMENT_STEPS: u64 = 24;
+/// So does it to draw one of many fields, which is in no cache.
+pub(super) const DRAW_STEPS: u64 = 64;
 /// And so does it to look for the slot with a certain key, and for that key in the slot.
 pub(super) const SLOT_STEPS: u64 = 1 << 15;
 

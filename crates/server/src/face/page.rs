@@ -57,7 +57,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("incrbyfloat", "Prints what Redis prints on x86-64, on every machine."),
     ("hincrbyfloat", "Prints what Redis prints on x86-64, on every machine."),
     ("dbsize", "Keys whose time is over are not counted."),
-    ("keys", "The pattern has 1 KiB at most. The reply has 64 MiB and 1,048,576 keys at most; if there are more, or if it takes about a tenth of a second to compare all keys with the pattern, it is an error, as it is with more than 8 million keys: SCAN takes its place."),
+    ("keys", "The pattern has 1 KiB at most. The reply has 64 MiB and 1,048,576 keys at most; if there are more, or if it takes about a tenth of a second to compare all keys with the pattern, it is an error, as it is with more than 4 million keys: SCAN takes its place."),
     ("scan", "A cursor means the same on every node and after a restart, and each key that is there all along is met exactly once. A call looks at no more than 65,536 keys. The pattern has 1 KiB at most. A cursor of 2^53 or more ends the iteration."),
     ("hscan", "A cursor means the same on every node and after a restart, and each field that is there all along is met exactly once. The pattern has 1 KiB at most, and the reply 64 MiB: if there is more, it is an error. Wrong options are refused also when the key does not exist or holds no hash."),
     ("copy", "Only within database 0."),

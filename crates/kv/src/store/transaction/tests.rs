@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::super::scan::ELEMENT_STEPS;
 use super::super::tests::{bulk_of, run_bytes};
 use super::*;
 use crate::command::HashCommand;
@@ -193,6 +194,8 @@ fn behind_a_reply_that_does_not_fit_nothing_is_read() {
     let first = replies.iter().position(|reply| *reply == error).unwrap();
     assert_eq!(first, 2 * (MAX_ARGUMENTS / 600));
     assert!(replies[first..].iter().step_by(2).all(|reply| *reply == error));
+    let made = first as u64 / 2 + 1;
+    assert_eq!(MAX_STEPS - world.0.steps_left, made * 600 * ELEMENT_STEPS);
     assert_eq!(world.say("get n"), bulk_of("2500"), "what writes is done all the same");
 }
 
