@@ -92,7 +92,8 @@ fn run_and_look(scenario: &Scenario, disk: DiskKind, seed: u64, traced: bool) ->
     match scenario.body {
         Body::Network(script) => {
             let result = Sim::run(move |sim| async move {
-                let result = in_time(&sim, script(sim.clone(), seed)).await.flatten();
+                // Without servers nothing goes on by itself: the executor sees a script that waits for ever.
+                let result = script(sim.clone(), seed).await;
                 (sim.now(), result)
             });
             let (time, failure) = match result {
