@@ -10,7 +10,7 @@ use rand::RngExt;
 use super::KvLab;
 use crate::config::E;
 
-/// What [`generic`] is made of.
+/// What the test that most of the seeds' are is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Generic {
     /// How many clients.
