@@ -32,7 +32,7 @@ fn bowline(words: &[&str], variable: Option<&str>) -> Output {
 }
 
 #[test]
-fn without_a_password_other_machines_can_come_in() {
+fn without_a_password_no_other_machine_can_come_in() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory");
     let data = dir.path().join("data");
     let start = |more: &[&str]| {
@@ -68,7 +68,7 @@ fn without_a_password_other_machines_can_come_in() {
 }
 
 #[test]
-fn a_stranger_is_served() {
+fn no_stranger_is_served() {
     let (cluster, _file) = guarded("stranger");
     let mut client = Raw::connect(cluster.addr(1));
     let commands: [&[&[u8]]; 7] = [
@@ -100,7 +100,7 @@ fn a_stranger_is_served() {
 }
 
 #[test]
-fn a_stranger_makes_the_server_hold_long_commands() {
+fn no_stranger_makes_the_server_hold_long_commands() {
     let (cluster, _file) = guarded("short");
     for (bytes, said) in [
         (&b"*11\r\n"[..], "-ERR Protocol error: unauthenticated multibulk length\r\n"),

@@ -66,7 +66,7 @@ fn a_command_over_the_limit_is_refused() {
 }
 
 #[test]
-fn the_largest_key_and_value_get_lost_on_the_way_through_a_follower() {
+fn the_largest_key_and_value_come_through_a_follower() {
     let cluster = Cluster::start("largest", 3);
     let leader = cluster.leader();
     let key = vec![b'k'; KEY_LIMIT];
@@ -89,7 +89,7 @@ fn the_largest_key_and_value_get_lost_on_the_way_through_a_follower() {
 }
 
 #[test]
-fn many_large_answers_through_a_follower_are_dropped_or_fill_its_memory() {
+fn many_large_answers_through_a_follower_all_come_and_do_not_fill_its_memory() {
     let cluster = Cluster::start("answers", 3);
     let leader = cluster.leader();
     let follower = cluster.others(leader)[0];

@@ -11,7 +11,7 @@ use crate::harness::{Cluster, PATIENCE, Reply, until};
 use crate::support::{Raw, assert_says, assert_well, encode, resident_bytes, wait_for_log};
 
 #[test]
-fn a_client_too_many_is_not_told() {
+fn a_client_too_many_is_told() {
     let cluster = Cluster::start_with("too-many", 1, &["--max-clients", "3"]);
     until("the end of the connections that waited for the start", PATIENCE, || {
         (cluster.info(1)?.number("connected_clients") == 1).then_some(())
@@ -44,7 +44,7 @@ fn is_let_in(cluster: &Cluster) -> bool {
 }
 
 #[test]
-fn clients_take_the_files_that_the_log_needs() {
+fn clients_leave_the_log_the_files_that_it_needs() {
     let mut cluster = Cluster::prepare("few-files", 1, &["--snapshot-after", "1MiB"]);
     cluster.limit_files(1, 100);
     cluster.spawn(1, &["--new"]);
@@ -96,7 +96,7 @@ fn without_files_for_one_client_it_starts() {
 }
 
 #[test]
-fn an_idle_connection_keeps_what_its_last_command_needed() {
+fn an_idle_connection_gives_back_what_its_last_command_needed() {
     let cluster = Cluster::start("idle", 1);
     // Nothing is written by those that are measured: what is written stays in the log's memory.
     let value = vec![b'v'; 50_000];
@@ -126,7 +126,7 @@ fn cpu_ticks(pid: u32) -> u64 {
 }
 
 #[test]
-fn running_out_of_files_makes_the_server_spin_or_end() {
+fn running_out_of_files_neither_ends_the_server_nor_makes_it_spin() {
     let cluster = Cluster::start("out-of-files", 1);
     let mut client = Raw::connect(cluster.addr(1));
     client.set(b"k", b"v");

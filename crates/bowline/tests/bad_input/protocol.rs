@@ -45,7 +45,7 @@ fn deep_nesting_does_not_overflow_the_stack() {
 }
 
 #[test]
-fn a_length_that_is_believed_would_take_all_memory() {
+fn a_length_that_is_announced_takes_no_memory() {
     let cluster = alone();
     for length in ["9223372036854775807", "9223372036854775808", "18446744073709551616", "536870913"] {
         let bytes = format!("*2\r\n$3\r\nGET\r\n${length}\r\n");

@@ -129,7 +129,7 @@ fn with_large_value(name: &str, value: &[u8]) -> (Cluster, u64, u64) {
 }
 
 #[test]
-fn a_client_that_asks_for_large_values_and_reads_none_takes_all_memory() {
+fn a_client_that_asks_for_large_values_and_reads_none_takes_bounded_memory() {
     let value = vec![b'v'; 16 << 20];
     let (cluster, leader, follower) = with_large_value("large-answers", &value);
     let nodes = [leader, follower];
@@ -163,7 +163,7 @@ fn a_client_that_asks_for_large_values_and_reads_none_takes_all_memory() {
 }
 
 #[test]
-fn a_client_that_hides_large_values_behind_small_ones_takes_all_memory() {
+fn a_client_that_hides_large_values_behind_small_ones_takes_bounded_memory() {
     let value = vec![b'v'; 4 << 20];
     let (cluster, leader, follower) = with_large_value("hidden", &value);
     let nodes = [leader, follower];

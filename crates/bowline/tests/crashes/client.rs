@@ -113,7 +113,7 @@ fn no_increment_is_lost_or_counted_twice_when_the_node_of_its_client_is_killed()
 }
 
 #[test]
-fn a_frozen_node_that_wakes_up_repeats_what_its_client_has_sent_elsewhere() {
+fn a_frozen_node_that_wakes_up_repeats_nothing_that_its_client_has_sent_elsewhere() {
     let mut cluster = Cluster::start("client-frozen", 3);
     let frozen = cluster.others(cluster.leader())[0];
     let mut client = client_of(&cluster, frozen);
@@ -190,7 +190,7 @@ fn a_session_that_has_ended_ends_its_client_and_runs_nothing_twice() {
 }
 
 #[test]
-fn at_its_deadline_a_call_says_what_is_not_true_of_it() {
+fn at_its_deadline_a_call_says_what_is_true_of_it() {
     let mut cluster = Cluster::start("client-deadline", 3);
     let leader = cluster.leader();
     let others = cluster.others(leader);
@@ -237,7 +237,7 @@ fn at_its_deadline_a_call_says_what_is_not_true_of_it() {
 }
 
 #[test]
-fn clones_get_in_each_others_way_or_leave_their_sessions_behind() {
+fn clones_keep_out_of_each_others_way_and_leave_no_session_behind() {
     const CLONES: i64 = 8;
     const CALLS: i64 = 50;
     let cluster = Cluster::start("client-clones", 3);

@@ -78,7 +78,7 @@ impl Reader {
 }
 
 #[test]
-fn a_leader_that_was_frozen_answers_reads_from_old_state() {
+fn a_leader_that_was_frozen_answers_no_read_from_old_state() {
     let mut cluster = Cluster::start("frozen-leader", 3);
     let counter = Counter::default();
     for round in 0..ROUNDS {

@@ -270,7 +270,7 @@ fn check_history(recorder: &Recorder, seed: u64) {
 }
 
 #[test]
-fn what_clients_see_when_nodes_die_at_random_is_not_linearizable() {
+fn what_clients_see_when_nodes_die_at_random_is_linearizable() {
     let (seed, time) = (nemesis::seed(), nemesis::time());
     println!("BOWLINE_SEED={seed} BOWLINE_SECONDS={}", time.as_secs());
     let mut cluster = Cluster::start_with("linearizable", 3, &["--snapshot-after", "256KiB"]);

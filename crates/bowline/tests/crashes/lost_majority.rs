@@ -101,7 +101,7 @@ fn lose_majority(cluster: &mut Cluster, survivor: u64, name: &str) -> (Refusal, 
 }
 
 #[test]
-fn without_a_majority_a_command_is_answered_or_refused_by_the_wrong_error() {
+fn without_a_majority_each_command_is_refused_by_the_right_error() {
     let mut cluster = Cluster::start("lost-majority", 3);
     let leader = cluster.leader();
     let follower = cluster.others(leader)[0];

@@ -130,7 +130,7 @@ fn check(connection: &mut Client, run: &Run) {
 }
 
 #[test]
-fn a_pipeline_loses_its_order_or_repeats_a_command_when_leaders_are_killed() {
+fn a_pipeline_keeps_its_order_and_repeats_nothing_when_leaders_are_killed() {
     let mut cluster = Cluster::start("pipelines", 3);
     let shared = Shared {
         addrs: cluster.addrs(),

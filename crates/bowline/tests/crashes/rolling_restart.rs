@@ -8,7 +8,7 @@ use crate::load::{self, Load};
 const ROUNDS: usize = 3;
 
 #[test]
-fn a_client_sees_an_error_or_loses_a_write_during_a_rolling_restart() {
+fn no_client_sees_an_error_or_loses_a_write_during_a_rolling_restart() {
     let mut cluster = Cluster::start("rolling-restart", 3);
     let load = Load::new(&cluster, 6);
     let journals: Vec<_> = thread::scope(|scope| {

@@ -252,7 +252,7 @@ fn last(cluster: &Cluster, id: u64, commands: &[&[&str]]) -> Reply {
 }
 
 #[test]
-fn a_transaction_of_a_session_happens_again_when_another_node_is_asked() {
+fn a_transaction_of_a_session_happens_once_whichever_node_is_asked() {
     let mut cluster = Cluster::start("once-exec", 3);
     let first = cluster.leader();
     let [second, third] = cluster.others(first)[..] else { panic!("three nodes") };
@@ -290,7 +290,7 @@ fn a_transaction_of_a_session_happens_again_when_another_node_is_asked() {
 }
 
 #[test]
-fn money_vanishes_or_is_moved_twice_when_nodes_die_at_random() {
+fn no_money_vanishes_or_is_moved_twice_when_nodes_die_at_random() {
     let (seed, time) = (nemesis::seed(), nemesis::time());
     println!("BOWLINE_SEED={seed} BOWLINE_SECONDS={}", time.as_secs());
     let mut cluster = Cluster::start_with("transfers", 3, &["--snapshot-after", "256KiB"]);

@@ -9,6 +9,7 @@
 //! | `compare.rs` | whether they said the same |
 //! | `shrink.rs` | the shortest sequence that shows a difference |
 //! | `differences.rs` | what is otherwise on purpose |
+//! | `documentation.rs` | what `COMMAND DOCS` says of arguments |
 //!
 //! `BOWLINE_SEED=7` runs that seed alone; `BOWLINE_SEEDS=1000` runs so many. Where there is no redis-server of the
 //! version that Bowline is measured by, the tests say so and compare nothing.
@@ -17,6 +18,7 @@ use bowline_harness as harness;
 
 mod compare;
 mod differences;
+mod documentation;
 mod grammar;
 mod rows;
 mod run;
@@ -30,6 +32,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use differences::DIFFERENCES;
+use documentation::hint;
 use grammar::{Grammar, Step};
 use harness::{Cluster, Redis};
 use rows::{ITERATIONS, ROWS, TRANSACTIONS};
@@ -162,6 +165,24 @@ fn what_is_otherwise_is_listed() {
         let is_so = ours.is(listed.bowline) && theirs.is(listed.redis);
         assert!(is_so, "{}: {ours:?}, {theirs:?}", listed.what);
     }
+}
+
+/// By which redis-cli makes its hints.
+#[test]
+fn arguments_are_documented_as_by_redis() {
+    let Some((_cluster, _redis, pair)) = start("documented") else { return };
+    let (mut ours, mut theirs) = (Connection::open(&pair.bowline), Connection::open(&pair.redis));
+    let mut different = Vec::new();
+    // SET has conditions that came with a later Redis.
+    for name in compared(&pair.bowline).into_iter().filter(|name| *name != "set") {
+        let hint =
+            |connection: &mut Connection| hint(&connection.call(&[b"COMMAND", b"DOCS", name.as_bytes()]));
+        let (ours, theirs) = (hint(&mut ours), hint(&mut theirs));
+        if ours != theirs {
+            different.push(format!("{name}:\n  Bowline {ours}\n  Redis   {theirs}\n"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.concat());
 }
 
 /// Arity, flags, key positions and categories, by which clients and proxies place and batch commands.

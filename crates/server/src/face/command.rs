@@ -4,7 +4,7 @@ use bowline_kv::glob::{Case, Glob};
 
 use super::room::Room;
 use super::table::{self, Facts};
-use super::{data, syntax_error, too_long};
+use super::{data, syntax, syntax_error, too_long};
 use crate::resp::Value;
 
 /// The longest pattern of a command's name, in bytes: a few times as long as any name.
@@ -159,6 +159,9 @@ fn document(facts: Facts) -> Value {
     let field = |name, text| (Value::text(name), Value::text(text));
     let mut fields =
         vec![field("summary", facts.summary), field("since", facts.since), field("group", facts.group)];
+    if let Some(arguments) = syntax::arguments(facts.name) {
+        fields.push((Value::text("arguments"), arguments));
+    }
     let subcommands: Vec<_> =
         table::subcommands(facts.name).map(|facts| (Value::text(facts.name), document(facts))).collect();
     if !subcommands.is_empty() {

@@ -40,6 +40,7 @@ mod record;
 mod room;
 mod settings;
 mod slowlog;
+mod syntax;
 mod table;
 mod transaction;
 

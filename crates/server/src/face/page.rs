@@ -23,7 +23,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("client|no-touch", "No key has a time of its last use, so both settings are true."),
     ("client|pause", "Of the node that is asked. CLIENT PAUSE and CLIENT UNPAUSE never wait; WRITE lets every EXEC wait."),
     ("client|unpause", "Of the node that is asked."),
-    ("command|docs", "No `arguments`, `complexity` or `history`. A reply of more than 64 MiB is an error."),
+    ("command|docs", "No `complexity` or `history`. A reply of more than 64 MiB is an error."),
     ("command|info", "A reply of more than 64 MiB is an error."),
     ("command|list", "The pattern has 128 bytes at most."),
     ("config|get", "Settings that mean something here. `*` shows all. The patterns have 1 KiB together at most."),
