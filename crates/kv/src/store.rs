@@ -308,7 +308,10 @@ impl Store {
             SetExpiry::To(moment) => Some(moment.resolve(self.now_ms)),
         };
         if at.is_some_and(|at| at <= self.now_ms) {
+            // It comes and goes at once. Who watches a key that was not there must see that too.
             self.take_out(key, index);
+            let slot = self.place(key).slot;
+            Arc::make_mut(&mut self.slots[slot]).deleted = index;
         } else {
             self.put(key, Bytes::copy_from_slice(value), at, index);
         }

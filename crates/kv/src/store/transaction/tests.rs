@@ -122,6 +122,15 @@ fn a_key_that_was_there_for_a_while_has_changed() {
 }
 
 #[test]
+fn a_key_that_comes_with_a_time_that_is_over_has_changed() {
+    let mut world = World::new();
+    world.0.advance(5000, 1);
+    let watched = world.watch(&["n"]);
+    assert_eq!(world.say("set n 1 pxat 1000"), Reply::Ok);
+    assert_eq!(world.exec(&watched, &["get n"]), Reply::Nil);
+}
+
+#[test]
 fn a_key_that_came_and_is_over_has_changed() {
     let mut world = World::new();
     // Those that are swept before it.
