@@ -34,7 +34,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario(
         "TestUnreliable3A",
         5,
-        KvScript::Generic(Generic { unreliable: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).unreliable()),
         &[KvLine::new("Test: unreliable net, many clients (3A)", 19.2, 3083, 441)],
     ),
     scenario(
@@ -56,55 +56,49 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario(
         "TestManyPartitionsOneClient3A",
         5,
-        KvScript::Generic(Generic { partitions: true, ..Generic::of(1) }),
+        KvScript::Generic(Generic::of(1).partitions()),
         &[KvLine::new("Test: partitions, one client (3A)", 23.8, 4501, 765)],
     ),
     scenario(
         "TestManyPartitionsManyClients3A",
         5,
-        KvScript::Generic(Generic { partitions: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).partitions()),
         &[KvLine::new("Test: partitions, many clients (3A)", 23.5, 5692, 974)],
     ),
     scenario(
         "TestPersistOneClient3A",
         5,
-        KvScript::Generic(Generic { crash: true, ..Generic::of(1) }),
+        KvScript::Generic(Generic::of(1).crash()),
         &[KvLine::new("Test: restarts, one client (3A)", 22.2, 4721, 908)],
     ),
     scenario(
         "TestPersistConcurrent3A",
         5,
-        KvScript::Generic(Generic { crash: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).crash()),
         &[KvLine::new("Test: restarts, many clients (3A)", 22.5, 5490, 1033)],
     ),
     scenario(
         "TestPersistConcurrentUnreliable3A",
         5,
-        KvScript::Generic(Generic { unreliable: true, crash: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).unreliable().crash()),
         &[KvLine::new("Test: unreliable net, restarts, many clients (3A)", 26.5, 3532, 474)],
     ),
     scenario(
         "TestPersistPartition3A",
         5,
-        KvScript::Generic(Generic { crash: true, partitions: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).crash().partitions()),
         &[KvLine::new("Test: restarts, partitions, many clients (3A)", 29.7, 6122, 1060)],
     ),
     scenario(
         "TestPersistPartitionUnreliable3A",
         5,
-        KvScript::Generic(Generic { unreliable: true, crash: true, partitions: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).unreliable().crash().partitions()),
         &[KvLine::new("Test: unreliable net, restarts, partitions, many clients (3A)", 32.9, 2967, 317)],
     ),
     scenario(
         "TestPersistPartitionUnreliableLinearizable3A",
         7,
-        KvScript::Generic(Generic {
-            unreliable: true,
-            crash: true,
-            partitions: true,
-            random_keys: true,
-            ..Generic::of(15)
-        }),
+        KvScript::Generic(Generic::of(15).unreliable().crash().partitions().random_keys()),
         &[KvLine::new(
             "Test: unreliable net, restarts, partitions, random keys, many clients (3A)",
             35.0,

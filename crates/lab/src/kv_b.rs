@@ -39,31 +39,31 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario(
         "TestSnapshotRecover3B",
         5,
-        KvScript::Generic(Generic { crash: true, ..Generic::of(1) }),
+        KvScript::Generic(Generic::of(1).crash()),
         &[KvLine::new("Test: restarts, snapshots, one client (3B)", 21.9, 29266, 5820)],
     ),
     scenario(
         "TestSnapshotRecoverManyClients3B",
         5,
-        KvScript::Generic(Generic { crash: true, ..Generic::of(20) }),
+        KvScript::Generic(Generic::of(20).crash()),
         &[KvLine::new("Test: restarts, snapshots, many clients (3B)", 21.5, 33115, 6420)],
     ),
     scenario(
         "TestSnapshotUnreliable3B",
         5,
-        KvScript::Generic(Generic { unreliable: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).unreliable()),
         &[KvLine::new("Test: unreliable net, snapshots, many clients (3B)", 17.4, 3233, 482)],
     ),
     scenario(
         "TestSnapshotUnreliableRecover3B",
         5,
-        KvScript::Generic(Generic { unreliable: true, crash: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).unreliable().crash()),
         &[KvLine::new("Test: unreliable net, restarts, snapshots, many clients (3B)", 22.7, 3337, 471)],
     ),
     scenario(
         "TestSnapshotUnreliableRecoverConcurrentPartition3B",
         5,
-        KvScript::Generic(Generic { unreliable: true, crash: true, partitions: true, ..Generic::of(5) }),
+        KvScript::Generic(Generic::of(5).unreliable().crash().partitions()),
         &[KvLine::new(
             "Test: unreliable net, restarts, partitions, snapshots, many clients (3B)",
             30.4,
@@ -74,13 +74,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     scenario(
         "TestSnapshotUnreliableRecoverConcurrentPartitionLinearizable3B",
         7,
-        KvScript::Generic(Generic {
-            unreliable: true,
-            crash: true,
-            partitions: true,
-            random_keys: true,
-            ..Generic::of(15)
-        }),
+        KvScript::Generic(Generic::of(15).unreliable().crash().partitions().random_keys()),
         &[KvLine::new(
             "Test: unreliable net, restarts, partitions, snapshots, random keys, many clients (3B)",
             37.7,

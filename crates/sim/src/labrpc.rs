@@ -110,28 +110,27 @@ impl ClientEnd {
 /// `request_arrived`; `replied`; `reply_lost` or `reply_arrived`; `failed`, unless the reply has arrived. A
 /// call fails while its handler runs without a loss, and nothing more is told of it. A call through an end
 /// that was never connected goes nowhere and is not told.
-#[allow(unused_variables)]
 pub trait NetworkObserver {
     /// A call was made.
-    fn called(&self, call: u64, end: EndId, to: ServerName, method: &'static str, args: &Bytes) {}
+    fn called(&self, call: u64, end: EndId, to: ServerName, method: &'static str, args: &Bytes);
 
     /// Its request will not arrive: the end is disabled, nothing is registered, or it was lost.
-    fn request_lost(&self, call: u64) {}
+    fn request_lost(&self, call: u64);
 
     /// Its request is with the server's handler.
-    fn request_arrived(&self, call: u64) {}
+    fn request_arrived(&self, call: u64);
 
     /// The handler has replied.
-    fn replied(&self, call: u64, reply: &Bytes) {}
+    fn replied(&self, call: u64, reply: &Bytes);
 
     /// The reply will not arrive: the end or the server is dead, or it was lost.
-    fn reply_lost(&self, call: u64) {}
+    fn reply_lost(&self, call: u64);
 
     /// The caller has the reply.
-    fn reply_arrived(&self, call: u64) {}
+    fn reply_arrived(&self, call: u64);
 
     /// The caller knows that the call has failed.
-    fn failed(&self, call: u64) {}
+    fn failed(&self, call: u64);
 }
 
 /// A server as it is registered. Two are the same if they are one object.

@@ -44,7 +44,8 @@ use wire::{Connection, Reply};
 const REDIS: &str = "7.0.";
 
 const SEEDS: u64 = 20;
-const STEPS: usize = 1000;
+/// How many steps a seed has. To wait for the end of a key is one that is no command.
+const STEPS: usize = 1010;
 
 /// How many pairs of servers are asked at the same time.
 const PAIRS: u64 = 4;

@@ -30,6 +30,26 @@ impl Generic {
     pub(crate) const fn of(clients: usize) -> Self {
         Self { clients, unreliable: false, crash: false, partitions: false, random_keys: false }
     }
+
+    /// The same on a network that loses and delays.
+    pub(crate) const fn unreliable(self) -> Self {
+        Self { unreliable: true, ..self }
+    }
+
+    /// The same with servers that all crash and start again in each round.
+    pub(crate) const fn crash(self) -> Self {
+        Self { crash: true, ..self }
+    }
+
+    /// The same with servers that are parted at random.
+    pub(crate) const fn partitions(self) -> Self {
+        Self { partitions: true, ..self }
+    }
+
+    /// The same with keys that the clients share.
+    pub(crate) const fn random_keys(self) -> Self {
+        Self { random_keys: true, ..self }
+    }
 }
 
 /// Three rounds of five seconds in which clients put, append and get while things go wrong; after each, every append

@@ -163,6 +163,12 @@ fn an_observer_can_ask_the_network() {
             self.1.borrow_mut().push(self.0.network.total_calls());
             self.0.network.enable(self.0.end.id(), false);
         }
+        fn request_lost(&self, _: u64) {}
+        fn request_arrived(&self, _: u64) {}
+        fn replied(&self, _: u64, _: &Bytes) {}
+        fn reply_lost(&self, _: u64) {}
+        fn reply_arrived(&self, _: u64) {}
+        fn failed(&self, _: u64) {}
     }
     run(|sim| async move {
         let setup = Setup::new(&sim, 2, Duration::ZERO);
