@@ -53,9 +53,9 @@ impl Origin {
     pub const NONE: Self = Self { node: 0, life: 0 };
 }
 
-/// While the records of an origin take more than this, 128 MiB, nothing more is executed for it: a few bytes may ask
+/// While the records of an origin take more than this, 1 GiB, nothing more is executed for it: a few bytes may ask
 /// for large replies, which every replica would have to keep. A constant of the format, as is what a record counts.
-pub const MAX_RECORDS_BYTES: usize = 128 << 20;
+pub const MAX_RECORDS_BYTES: usize = 1 << 30;
 
 /// What a record counts beside its reply and its slots.
 const RECORD_BYTES: usize = 32;

@@ -108,14 +108,14 @@ fn what_the_records_have_no_room_for_is_not_executed() {
     let get = Command::Get { key: b"v" };
     let letter = |letter: &'static [u8]| Command::Append { key: b"l", value: letter };
     let mut log = vec![(1, 1, set)];
-    log.extend((2..10).map(|number| (1, number, get.clone())));
+    log.extend((2..66).map(|number| (1, number, get.clone())));
     // The last but one has told by its floor that two replies have arrived. What was not executed is not executed
     // either when it comes again.
-    log.extend([(1, 10, letter(b"a")), (1, 11, letter(b"b")), (4, 12, letter(b"c")), (4, 10, letter(b"a"))]);
+    log.extend([(1, 66, letter(b"a")), (1, 67, letter(b"b")), (4, 68, letter(b"c")), (4, 66, letter(b"a"))]);
     let mut replica =
         replica_with(log.into_iter().map(|(floor, number, command)| (origin, floor, number, command)));
     assert_eq!(answers(&mut replica, &[Command::Get { key: b"l" }]), [list("c")]);
-    assert_eq!(replica.sessions.check(origin, 10), Verdict::Done(&CROWDED));
+    assert_eq!(replica.sessions.check(origin, 66), Verdict::Done(&CROWDED));
 }
 
 /// Else the leader's heartbeats would come too late while it answers them.

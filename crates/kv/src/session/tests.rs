@@ -134,21 +134,21 @@ fn memory_follows_the_records() {
 fn an_origin_has_room_for_so_many_bytes() {
     let mut sessions = done(&[]);
     let large = Reply::Bulk(vec![0; 16 << 20].into());
-    for number in 1..=8 {
+    for number in 1..=64 {
         assert_eq!(sessions.check(origin(1, 5), number), Verdict::Fresh);
         sessions.complete(origin(1, 5), number, large.clone(), Slots::One(0));
     }
-    assert_eq!(sessions.check(origin(1, 5), 9), Verdict::Crowded);
-    assert_eq!(sessions.check(origin(1, 5), 8), Verdict::Done(&large));
-    assert_eq!(sessions.check(origin(2, 5), 9), Verdict::Fresh, "another node has its own");
+    assert_eq!(sessions.check(origin(1, 5), 65), Verdict::Crowded);
+    assert_eq!(sessions.check(origin(1, 5), 64), Verdict::Done(&large));
+    assert_eq!(sessions.check(origin(2, 5), 65), Verdict::Fresh, "another node has its own");
     // That it was not executed stays so when it comes again.
-    sessions.complete(origin(1, 5), 9, Reply::Nil, Slots::All);
+    sessions.complete(origin(1, 5), 65, Reply::Nil, Slots::All);
     sessions.begin(origin(1, 5), 2);
-    assert_eq!(sessions.check(origin(1, 5), 9), Verdict::Done(&Reply::Nil));
-    assert_eq!(sessions.check(origin(1, 5), 10), Verdict::Fresh);
+    assert_eq!(sessions.check(origin(1, 5), 65), Verdict::Done(&Reply::Nil));
+    assert_eq!(sessions.check(origin(1, 5), 66), Verdict::Fresh);
     // Elements that show nothing take memory, too.
-    sessions.complete(origin(1, 5), 10, Reply::Array(vec![Reply::Nil; 1 << 20]), Slots::All);
-    assert_eq!(sessions.check(origin(1, 5), 11), Verdict::Crowded);
+    sessions.complete(origin(1, 5), 66, Reply::Array(vec![Reply::Nil; 1 << 20]), Slots::All);
+    assert_eq!(sessions.check(origin(1, 5), 67), Verdict::Crowded);
 }
 
 #[test]
