@@ -8,13 +8,13 @@
 //! which directory they have; either may refuse the other, and says why, so that the message
 //! stands in both logs.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 
 /// The version of the conversation between nodes that this server speaks.
 pub(crate) const VERSION: u32 = 1;
 
-const HEADER_BYTES: usize = 8;
+pub(crate) const HEADER_BYTES: usize = 8;
 
 /// The largest frame: an entry or a reply of the largest size, and what travels with it.
 pub(crate) const MAX_FRAME_BYTES: usize = 96 << 20;
@@ -72,8 +72,10 @@ pub(crate) struct Greeting {
 /// Why the bytes of a connection make no frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
-    #[error("a frame of {0} bytes; the limit is {MAX_FRAME_BYTES}")]
-    TooLarge(usize),
+    #[error("a frame of {length} bytes; the limit is {longest}")]
+    TooLarge { length: usize, longest: usize },
+    #[error("a frame of {0} bytes, for which there is no memory")]
+    NoMemory(usize),
     #[error("a frame whose checksum does not match")]
     Checksum,
 }
@@ -90,59 +92,24 @@ pub(crate) fn put(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     out[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// Takes the next frame's payload from the front of `buffer`, if all of it is there.
-pub(crate) fn take(buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
-    let Some((header, _)) = buffer.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-    let mut header = &header[..];
-    let length = header.get_u32_le() as usize;
-    let checksum = header.get_u32_le();
-    if length > MAX_FRAME_BYTES {
-        return Err(FrameError::TooLarge(length));
-    }
-    if buffer.len() < HEADER_BYTES + length {
-        // As the bytes come, not at once: a length alone is not yet a reason to hold memory.
-        return Ok(None);
-    }
-    buffer.advance(HEADER_BYTES);
-    let payload = buffer.split_to(length).freeze();
-    if crc32c::crc32c(&payload) == checksum { Ok(Some(payload)) } else { Err(FrameError::Checksum) }
+/// What is in front of a payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    /// The payload's, in bytes.
+    pub(crate) length: usize,
+    checksum: u32,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn framed(payload: &[u8]) -> BytesMut {
-        let mut out = Vec::new();
-        put(&mut out, |out| out.extend_from_slice(payload));
-        BytesMut::from(&out[..])
+impl Header {
+    /// That at the front of `bytes`, if all of it is there.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        let (&[a, b, c, d, checksum @ ..], _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+        let length = u32::from_le_bytes([a, b, c, d]) as usize;
+        Some(Self { length, checksum: u32::from_le_bytes(checksum) })
     }
 
-    #[test]
-    fn a_frame_comes_back_however_it_is_cut() {
-        let whole = framed(b"abc");
-        let mut buffer = BytesMut::new();
-        for (at, &byte) in whole.iter().enumerate() {
-            buffer.extend_from_slice(&[byte]);
-            let taken = take(&mut buffer).expect("intact");
-            assert_eq!(taken.is_some(), at + 1 == whole.len());
-        }
-        assert!(buffer.is_empty());
-    }
-
-    #[test]
-    fn a_flipped_bit_is_noticed() {
-        let whole = framed(b"abc");
-        for bit in 32..whole.len() * 8 {
-            let mut damaged = whole.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(take(&mut damaged), Err(FrameError::Checksum), "bit {bit}");
-        }
-    }
-
-    #[test]
-    fn a_length_is_not_believed() {
-        let mut buffer = BytesMut::from(&[0xff; 8][..]);
-        assert_eq!(take(&mut buffer), Err(FrameError::TooLarge(0xffff_ffff)));
+    /// The payload behind it, if it is the one that was sent.
+    pub(crate) fn check(self, payload: Bytes) -> Result<Bytes, FrameError> {
+        if crc32c::crc32c(&payload) == self.checksum { Ok(payload) } else { Err(FrameError::Checksum) }
     }
 }

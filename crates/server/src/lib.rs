@@ -14,6 +14,7 @@ mod disk;
 mod error;
 mod files;
 mod frame;
+mod inbox;
 mod options;
 mod outbox;
 mod peers;

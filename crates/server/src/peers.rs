@@ -2,8 +2,9 @@
 //!
 //! To each other node this one makes two: one for Raft's messages, which go one way, and one for
 //! its clients' commands, which are answered on it. So a large value among the commands never
-//! delays a heartbeat, nor does a [snapshot](crate::snapshot), for which there is a third while it lasts. What is sent on a connection that is not there is dropped: Raft sends it
-//! again, and unanswered commands are sent again when the connection is back.
+//! delays a heartbeat, nor does a [snapshot](crate::snapshot), for which there is a third while it
+//! lasts. What is sent on a connection that is not there is dropped: Raft sends it again, and
+//! unanswered commands are sent again when the connection is back.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,13 +15,14 @@ use std::time::Duration;
 
 use bowline_raft::NodeId;
 use bowline_storage::{Directory, DirectoryId};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::accept::Acceptor;
-use crate::frame::{self, Greeting, Kept, Kind};
+use crate::frame::{self, Greeting, Kept, Kind, MAX_FRAME_BYTES};
+use crate::inbox::Inbox;
 use crate::options::Member;
 use crate::outbox::{Outbox, Wanted};
 use crate::shell::Shell;
@@ -117,14 +119,14 @@ impl Link {
     async fn run(
         &self,
         stream: TcpStream,
-        mut buffer: BytesMut,
+        mut inbox: Inbox,
         mut on_frame: impl FnMut(Bytes) -> Result<(), String>,
     ) -> Result<(), String> {
         let stream = Rc::new(stream);
         self.outbox.clear();
         self.overflowed.set(false);
         *self.stream.borrow_mut() = Some(stream.clone());
-        let ended = self.carry(&stream, &mut buffer, &mut on_frame).await;
+        let ended = self.carry(&stream, &mut inbox, &mut on_frame).await;
         // A later connection may have taken the place already.
         let mut current = self.stream.borrow_mut();
         if current.as_ref().is_some_and(|now| Rc::ptr_eq(now, &stream)) {
@@ -136,11 +138,11 @@ impl Link {
     async fn carry(
         &self,
         stream: &TcpStream,
-        buffer: &mut BytesMut,
+        inbox: &mut Inbox,
         on_frame: &mut impl FnMut(Bytes) -> Result<(), String>,
     ) -> Result<(), String> {
         loop {
-            while let Some(payload) = frame::take(buffer).map_err(no_message)? {
+            while let Some(payload) = inbox.take(MAX_FRAME_BYTES).map_err(no_message)? {
                 on_frame(payload).map_err(no_message)?;
             }
             self.outbox.wait(stream, Wanted::Bytes).await.map_err(|error| error.to_string())?;
@@ -148,8 +150,7 @@ impl Link {
                 return Err(format!("does not take what it is sent: {MAX_WAITING_BYTES} bytes wait for it"));
             }
             self.outbox.flush(stream).map_err(|error| error.to_string())?;
-            buffer.reserve(64 << 10);
-            match stream.try_read_buf(buffer) {
+            match inbox.try_read(stream) {
                 Ok(0) => return Err("the other side closed the connection".to_owned()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -279,10 +280,10 @@ pub(crate) async fn dial(shell: Rc<Shell>, to: NodeId, kept: Kept) {
     loop {
         let made = tokio::time::timeout(GREETING_TIME, connect(&shell.peers, peer, kept.into())).await;
         let ended = match made.unwrap_or_else(|_| Err("no answer".to_owned())) {
-            Ok((stream, buffer)) => {
+            Ok((stream, inbox)) => {
                 pause = RETRY.0;
                 shell.peers.praise(peer, kept);
-                carry_dialled(&shell, peer, kept, stream, buffer).await
+                carry_dialled(&shell, peer, kept, stream, inbox).await
             }
             Err(error) => Err(error),
         };
@@ -299,10 +300,10 @@ async fn carry_dialled(
     peer: &Peer,
     kept: Kept,
     stream: TcpStream,
-    buffer: BytesMut,
+    inbox: Inbox,
 ) -> Result<(), String> {
     match kept {
-        Kept::Raft => peer.raft.run(stream, buffer, |_| Err("an answer where none belongs".to_owned())).await,
+        Kept::Raft => peer.raft.run(stream, inbox, |_| Err("an answer where none belongs".to_owned())).await,
         Kept::Forward => {
             shell.replica.borrow_mut().link_up(peer.member.id);
             shell.wake.notify_one();
@@ -310,18 +311,18 @@ async fn carry_dialled(
                 shell.wake.notify_one();
                 shell.replica.borrow_mut().forward_answers(&payload).map_err(|error| error.to_string())
             };
-            peer.forward.run(stream, buffer, on_frame).await
+            peer.forward.run(stream, inbox, on_frame).await
         }
     }
 }
 
 /// Makes a connection, and greets.
-pub(crate) async fn connect(peers: &Peers, peer: &Peer, kind: Kind) -> Result<(TcpStream, BytesMut), String> {
+pub(crate) async fn connect(peers: &Peers, peer: &Peer, kind: Kind) -> Result<(TcpStream, Inbox), String> {
     let mut stream = TcpStream::connect(&peer.member.peer_addr).await.map_err(|error| error.to_string())?;
     tune(&stream).map_err(|error| error.to_string())?;
     say(&mut stream, &peers.greeting(peer.member.id, kind, String::new())).await?;
-    let mut buffer = BytesMut::new();
-    let answer: Greeting = hear(&mut stream, &mut buffer, MAX_GREETING_BYTES).await?;
+    let mut inbox = Inbox::default();
+    let answer: Greeting = hear(&stream, &mut inbox, MAX_GREETING_BYTES).await?;
     if !answer.refusal.is_empty() {
         return Err(format!("refused this node: {}", answer.refusal));
     }
@@ -329,7 +330,7 @@ pub(crate) async fn connect(peers: &Peers, peer: &Peer, kind: Kind) -> Result<(T
     if from != peer.member.id {
         return Err(format!("node {from} answers there"));
     }
-    Ok((stream, buffer))
+    Ok((stream, inbox))
 }
 
 /// Takes the connections that other nodes make.
@@ -361,13 +362,13 @@ struct Greeted {
     from: NodeId,
     kind: Kind,
     stream: TcpStream,
-    buffer: BytesMut,
+    inbox: Inbox,
 }
 
 async fn greet(peers: &Peers, mut stream: TcpStream) -> Result<Greeted, (Option<NodeId>, String)> {
     tune(&stream).map_err(|error| (None, error.to_string()))?;
-    let mut buffer = BytesMut::new();
-    let heard = hear::<Greeting>(&mut stream, &mut buffer, MAX_GREETING_BYTES).await;
+    let mut inbox = Inbox::default();
+    let heard = hear::<Greeting>(&stream, &mut inbox, MAX_GREETING_BYTES).await;
     let greeting = heard.map_err(|error| (None, format!("not a greeting: {error}")))?;
     let claimed = NodeId(greeting.from);
     let checked = peers.check(&greeting);
@@ -377,23 +378,23 @@ async fn greet(peers: &Peers, mut stream: TcpStream) -> Result<Greeted, (Option<
         .await
         .map_err(|error| (Some(claimed), error))?;
     let from = checked.map_err(|error| (Some(claimed), error))?;
-    Ok(Greeted { from, kind, stream, buffer })
+    Ok(Greeted { from, kind, stream, inbox })
 }
 
 async fn carry_accepted(shell: &Shell, greeted: Greeted) {
-    let Greeted { from, kind, stream, buffer } = greeted;
+    let Greeted { from, kind, stream, inbox } = greeted;
     let link = Rc::new(Link::default());
     let ended = match kind {
-        Kind::Raft => link.run(stream, buffer, |payload| shell.on_raft(from, &payload)).await,
+        Kind::Raft => link.run(stream, inbox, |payload| shell.on_raft(from, &payload)).await,
         Kind::Forward => {
             *shell.peers.all[&from].replies.borrow_mut() = Some(link.clone());
             let on_frame = |payload: Bytes| {
                 shell.wake.notify_one();
                 shell.replica.borrow_mut().forwarded(from, &payload).map_err(|error| error.to_string())
             };
-            link.run(stream, buffer, on_frame).await
+            link.run(stream, inbox, on_frame).await
         }
-        Kind::Snapshot => snapshot::receive(shell, from, stream, buffer).await,
+        Kind::Snapshot => snapshot::receive(shell, from, stream, inbox).await,
     };
     if let Err(error) = ended {
         shell.peers.complain(from, error);
@@ -420,21 +421,17 @@ pub(crate) async fn say(stream: &mut TcpStream, message: &impl Message) -> Resul
 /// A greeting is short: nothing longer is waited for from somebody who is not known yet.
 const MAX_GREETING_BYTES: usize = 64 << 10;
 
-/// Receives one message of at most about `longest` bytes. If this is dropped before it has ended nothing is lost.
+/// Receives one message of at most `longest` bytes. If this is dropped before it has ended nothing is lost.
 pub(crate) async fn hear<M: Message + Default>(
-    stream: &mut TcpStream,
-    buffer: &mut BytesMut,
+    stream: &TcpStream,
+    inbox: &mut Inbox,
     longest: usize,
 ) -> Result<M, String> {
     loop {
-        if let Some(payload) = frame::take(buffer).map_err(|error| error.to_string())? {
+        if let Some(payload) = inbox.take(longest).map_err(|error| error.to_string())? {
             return M::decode(payload).map_err(|error| format!("not what belongs here: {error}"));
         }
-        if buffer.len() > longest {
-            return Err("longer than what belongs here".to_owned());
-        }
-        let read = stream.read_buf(buffer).await.map_err(|error| error.to_string())?;
-        if read == 0 {
+        if inbox.read(stream).await.map_err(|error| error.to_string())? == 0 {
             return Err("the other side closed the connection".to_owned());
         }
     }
@@ -462,7 +459,7 @@ mod tests {
         };
         let carried = async {
             tokio::select! {
-                ended = link.run(stream, BytesMut::new(), |_| Ok(())) => ended,
+                ended = link.run(stream, Inbox::default(), |_| Ok(())) => ended,
                 () = send => unreachable!("it sends for ever"),
             }
         };

@@ -1,8 +1,7 @@
 //! `bowline server`: one node.
 
 use std::io::{self, IsTerminal};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use bowline_raft::NodeId;
 use bowline_server::face::Password;
@@ -16,22 +15,7 @@ use crate::password;
 /// How much log makes a snapshot due unless it is said, in bytes. About as much is read again at a start.
 const SNAPSHOT_AFTER_BYTES: u64 = 64 << 20;
 
-/// How glibc's allocator is told to give large blocks back as they are freed.
-const MMAP_THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
-
-/// By itself glibc's allocator keeps the blocks of large values, in pieces, once the first of them was freed: a node that
-/// had 256 MiB of answers for a slow client was seen with over a GiB. What it does is settled when a process starts, so this
-/// one starts again, in its own place.
-fn give_large_blocks_back() -> io::Result<()> {
-    if std::env::var_os(MMAP_THRESHOLD).is_some() {
-        return Ok(());
-    }
-    let mut again = Command::new(std::env::current_exe()?);
-    Err(again.args(std::env::args_os().skip(1)).env(MMAP_THRESHOLD, "1048576").exec())
-}
-
 pub(crate) fn run(args: ServerArgs) -> anyhow::Result<ExitCode> {
-    give_large_blocks_back()?;
     die_with_parent(args.parent)?;
     let members = bowline_server::parse_members(&args.peers)
         .unwrap_or_else(|reason| wrong_usage(&format!("--peers {}: {reason}", args.peers)));

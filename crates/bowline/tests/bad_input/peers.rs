@@ -116,13 +116,16 @@ fn bytes_that_are_no_frames_close_the_connection_and_nothing_else() {
     let addr = peer_addr(&cluster);
     let before = resident_bytes(cluster.pid(1));
     let cases: [(Vec<u8>, &str); 6] = [
-        (b"*1\r\n$4\r\nPING\r\n".to_vec(), "the limit is 100663296"),
-        (vec![0xff; 1000], "a frame of 4294967295 bytes; the limit is 100663296"),
+        (b"*1\r\n$4\r\nPING\r\n".to_vec(), "the limit is 65536"),
+        (vec![0xff; 1000], "a frame of 4294967295 bytes; the limit is 65536"),
         (frame(100_663_297, 0, b""), "a frame of 100663297 bytes"),
         (frame(3, 0, b"abc"), "a frame whose checksum does not match"),
         (frame_of(b"abc"), "not a greeting: "),
         // Allowed of a peer, but nobody who has not said who he is may have so much kept.
-        ([frame(50 << 20, 0, b""), vec![7; 1 << 20]].concat(), "not a greeting"),
+        (
+            [frame(50 << 20, 0, b""), vec![7; 1 << 20]].concat(),
+            "a frame of 52428800 bytes; the limit is 65536",
+        ),
     ];
     for (bytes, said) in cases {
         let mut peer = Raw::connect(&addr);

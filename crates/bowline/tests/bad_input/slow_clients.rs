@@ -113,8 +113,8 @@ fn a_client_that_goes_in_the_middle_of_its_answers_disturbs_nobody() {
 }
 
 /// What a client that reads nothing may make two nodes hold, the one that it asks and the one that leads, when
-/// it asks for large values: what may wait between them, and what it may be owed, in buffers that may be twice as
-/// long.
+/// it asks for large values: what may wait between them, and what it may be owed, and as much again that the allocator
+/// may keep of what was given back.
 const LARGE_GROWTH_BOUND: u64 = 768 << 20;
 
 /// A cluster in which a key holds a value of that size, the leader, and a follower.

@@ -8,13 +8,13 @@ use std::time::Duration;
 use bowline_kv::Image;
 use bowline_raft::{Body, LogId, NodeId};
 use bowline_storage::{RealDisk, ReceivedSnapshot, SnapshotError, SnapshotId};
-use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Notify};
 
 use super::send::blocking;
 use super::{Chunk, GROUP, LoadError, MAX_SAID_BYTES, Made, Offer, Progress, RESERVED_BYTES, describe, load};
 use crate::error;
+use crate::inbox::Inbox;
 use crate::peers;
 use crate::shell::Shell;
 
@@ -53,7 +53,7 @@ impl Receiving {
 /// One end of the connection, and how far the file has come.
 struct Incoming {
     stream: TcpStream,
-    buffer: BytesMut,
+    inbox: Inbox,
     offset: u64,
 }
 
@@ -75,8 +75,7 @@ impl Incoming {
     /// What comes next.
     async fn chunk(&mut self) -> Result<Chunk, String> {
         let heard =
-            tokio::time::timeout(PATIENCE, peers::hear(&mut self.stream, &mut self.buffer, MAX_SAID_BYTES))
-                .await;
+            tokio::time::timeout(PATIENCE, peers::hear(&self.stream, &mut self.inbox, MAX_SAID_BYTES)).await;
         heard.unwrap_or_else(|_| Err("nothing is heard of the sender".to_owned()))
     }
 
@@ -128,9 +127,9 @@ pub(crate) async fn receive(
     shell: &Shell,
     from: NodeId,
     stream: TcpStream,
-    buffer: BytesMut,
+    inbox: Inbox,
 ) -> Result<(), String> {
-    let mut incoming = Incoming { stream, buffer, offset: 0 };
+    let mut incoming = Incoming { stream, inbox, offset: 0 };
     let Err(Refusal { what, damaged }) = take_offered(shell, from, &mut incoming).await else {
         return Ok(());
     };
@@ -141,7 +140,7 @@ pub(crate) async fn receive(
 }
 
 async fn take_offered(shell: &Shell, from: NodeId, incoming: &mut Incoming) -> Result<(), Refusal> {
-    let heard = peers::hear::<Offer>(&mut incoming.stream, &mut incoming.buffer, MAX_SAID_BYTES);
+    let heard = peers::hear::<Offer>(&incoming.stream, &mut incoming.inbox, MAX_SAID_BYTES);
     let offer = tokio::time::timeout(PATIENCE, heard).await.map_err(|_| "no offer".to_owned())??;
     let message = shell.decode(from, &offer.message)?;
     let Body::InstallSnapshot(install) = &message.body else {

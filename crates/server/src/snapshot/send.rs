@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use bowline_raft::codec;
 use bowline_raft::{Body, InstallSnapshot, Message as RaftMessage, NodeId, RoleKind};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::{CHUNK_BYTES, Chunk, GROUP, MAX_SAID_BYTES, Offer, Progress, describe};
 use crate::frame::Kind;
+use crate::inbox::Inbox;
 use crate::peers::{self, Peer};
 use crate::shell::Shell;
 
@@ -84,7 +85,7 @@ async fn send(shell: &Shell, peer: &Peer, term: u64, install: InstallSnapshot) -
     let size_bytes = reader.size_bytes();
     tracing::info!("sends {}", describe(last, to, size_bytes));
 
-    let (mut stream, mut buffer) = connect(shell, peer).await?;
+    let (mut stream, mut inbox) = connect(shell, peer).await?;
     let message = RaftMessage { term, body: Body::InstallSnapshot(InstallSnapshot { last, ..install }) };
     let mut encoded = Vec::new();
     codec::encode(shell.header(to), &message, &mut encoded);
@@ -93,7 +94,7 @@ async fn send(shell: &Shell, peer: &Peer, term: u64, install: InstallSnapshot) -
 
     loop {
         let heard =
-            tokio::time::timeout(PATIENCE, peers::hear::<Progress>(&mut stream, &mut buffer, MAX_SAID_BYTES))
+            tokio::time::timeout(PATIENCE, peers::hear::<Progress>(&stream, &mut inbox, MAX_SAID_BYTES))
                 .await;
         let progress = heard.map_err(|_| "nothing is heard of the receiver".to_owned())??;
         if !progress.refusal.is_empty() {
@@ -128,7 +129,7 @@ async fn send(shell: &Shell, peer: &Peer, term: u64, install: InstallSnapshot) -
     }
 }
 
-async fn connect(shell: &Shell, peer: &Peer) -> Result<(TcpStream, BytesMut), String> {
+async fn connect(shell: &Shell, peer: &Peer) -> Result<(TcpStream, Inbox), String> {
     let made = peers::connect(&shell.peers, peer, Kind::Snapshot);
     tokio::time::timeout(peers::GREETING_TIME, made).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }
