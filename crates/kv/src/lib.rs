@@ -58,7 +58,7 @@ pub use replica::{Output, Replica, ReplicaConfig, Status, Time, check_entries};
 pub use reply::Reply;
 pub use session::{Origin, Sessions, Verdict};
 pub use slot::Slots;
-pub use store::Store;
+pub use store::{Store, Tally};
 
 /// The same cases in every run, so that a test says the same everywhere.
 #[cfg(test)]

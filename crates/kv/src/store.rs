@@ -31,6 +31,7 @@ mod rank;
 mod scan;
 mod slot_table;
 mod strings;
+mod tally;
 mod transaction;
 
 #[cfg(test)]
@@ -53,6 +54,8 @@ use garbage::Garbage;
 pub(crate) use hash::{Field, Hash, MAX_LISTED_FIELDS};
 use scan::{ELEMENT_STEPS, Filter, MAX_STEPS, SLOT_STEPS};
 use slot_table::{Entry, KeyHasher, Slot, Value};
+use tally::Counters;
+pub use tally::Tally;
 
 /// About what a key costs beside its own bytes and its value's, in memory. A constant of the format, since MEMORY
 /// USAGE shows it, whose reply may be recorded.
@@ -78,6 +81,7 @@ pub struct Store {
     memory_bytes: usize,
     /// What is gone and still holds memory.
     garbage: Garbage,
+    counters: Counters,
 }
 
 /// Where a key is looked for.
@@ -89,7 +93,7 @@ struct Place {
 
 impl Clone for Store {
     /// The same keys and values, from now on apart from these. What is to be freed stays with the original, and so
-    /// does the index of expiries.
+    /// do the index of expiries and what was counted.
     fn clone(&self) -> Self {
         Self {
             slots: self.slots.clone(),
@@ -101,6 +105,7 @@ impl Clone for Store {
             expiries: self.expiries.counted(),
             memory_bytes: self.memory_bytes,
             garbage: Garbage::default(),
+            counters: Counters::default(),
         }
     }
 }
@@ -121,6 +126,7 @@ impl Store {
             expiries: Expiries::default(),
             memory_bytes: 0,
             garbage: Garbage::default(),
+            counters: Counters::default(),
         }
     }
 
@@ -138,6 +144,11 @@ impl Store {
     /// counted, nor the room that APPEND has made ahead.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    /// What was counted since the store was made: a [clone](Store::clone) begins at nothing.
+    pub fn tally(&self) -> Tally {
+        self.counters.tally()
     }
 
     /// Executes a command, of either kind, as the entry at `index` of the log.
@@ -219,17 +230,17 @@ impl Store {
 
     fn look_up(&self, command: &Command<'_>, clock_ms: u64, steps: &mut u64) -> Reply {
         match command {
-            Command::Get { key } => bulk(self.find(key)),
-            Command::StrLen { key } => match self.find(key).map(|value| value.data.string()) {
+            Command::Get { key } => bulk(self.look(key)),
+            Command::StrLen { key } => match self.look(key).map(|value| value.data.string()) {
                 None => Reply::Int(0),
                 Some(text) => settled(text.map(|text| Reply::Int(length(text)))),
             },
             Command::Exists { keys } => {
-                Reply::Int(keys.as_slice().iter().map(|key| i64::from(self.find(key).is_some())).sum())
+                Reply::Int(keys.as_slice().iter().map(|key| i64::from(self.look(key).is_some())).sum())
             }
             Command::MGet { keys } => self.get_many(keys.as_slice()),
             Command::Type { key } => {
-                let name = self.find(key).map_or("none", |value| value.data.type_name());
+                let name = self.look(key).map_or("none", |value| value.data.type_name());
                 Reply::Simple(Bytes::from_static(name.as_bytes()))
             }
             Command::Ttl { key, is_absolute, in_seconds } => {
@@ -354,7 +365,7 @@ impl Store {
         let mut bytes = 0;
         for key in keys {
             // What is no string is nothing here, as it is to Redis.
-            let text = self.find(key).and_then(|value| value.data.string().ok());
+            let text = self.look(key).and_then(|value| value.data.string().ok());
             bytes += text.map_or(0, Bytes::len);
             if bytes > MAX_REPLY_BYTES {
                 return too_large("reply", MAX_REPLY_BYTES);
@@ -386,6 +397,13 @@ impl Store {
     fn find(&self, key: &[u8]) -> Option<&Value> {
         let place = self.place(key);
         self.slots[place.slot].get(place.hash, key).filter(|value| value.is_live(self.now_ms))
+    }
+
+    /// The same for a command that only reads, and counts it.
+    fn look(&self, key: &[u8]) -> Option<&Value> {
+        let found = self.find(key);
+        self.counters.looked(found.is_some());
+        found
     }
 
     /// The value of a key that is held, to be changed.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bowline_kv::{Answer, ClientId, Command, Image, Output, Replica, Reply, Time};
+use bowline_kv::{Answer, ClientId, Command, Image, Output, Replica, Reply, Tally, Time};
 use bowline_raft::codec::{self, Header};
 use bowline_raft::{Body, GroupId, Message, NodeId, Restore, RoleChange, RoleKind};
 use foldhash::fast::FixedState;
@@ -67,10 +67,14 @@ pub(crate) struct Counters {
     pub(crate) input_bytes: Cell<u64>,
     pub(crate) output_bytes: Cell<u64>,
     pub(crate) disconnected: Cell<u64>,
+    /// What the store had counted at the last reset.
+    pub(crate) before: Cell<Tally>,
 }
 
 impl Counters {
-    pub(crate) fn reset(&self) {
+    /// Begins again, with what the store has counted by now.
+    pub(crate) fn reset(&self, tally: Tally) {
+        self.before.set(tally);
         let Self {
             connections,
             refused_connections,
@@ -79,6 +83,7 @@ impl Counters {
             input_bytes,
             output_bytes,
             disconnected,
+            before: _,
         } = self;
         for counter in
             [connections, refused_connections, commands, errors, input_bytes, output_bytes, disconnected]

@@ -9,6 +9,7 @@
 //! | `compare.rs` | whether they said the same |
 //! | `shrink.rs` | the shortest sequence that shows a difference |
 //! | `differences.rs` | what is otherwise on purpose |
+//! | `counts.rs` | what INFO counts of keys that were looked for |
 //! | `documentation.rs` | what `COMMAND DOCS` says of arguments |
 //!
 //! `BOWLINE_SEED=7` runs that seed alone; `BOWLINE_SEEDS=1000` runs so many. Where there is no redis-server of the
@@ -17,6 +18,7 @@
 use bowline_harness as harness;
 
 mod compare;
+mod counts;
 mod differences;
 mod documentation;
 mod grammar;

@@ -14,7 +14,7 @@ use crate::wire::{Connection, Reply, encode};
 const BATCH: usize = 50;
 
 /// How long a key of two milliseconds may take to be gone.
-const EXPIRY_PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const EXPIRY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A full iteration takes no more calls than this.
 const MAX_CALLS: usize = 10_000;

@@ -3,6 +3,7 @@
 use bowline_raft::{Index, NodeId, PeerStatus, RoleKind, Term};
 
 use super::Replica;
+use crate::store::Tally;
 
 /// A replica's figures.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Status {
     pub expiring_keys: u64,
     /// What keys and values take, in bytes, about.
     pub store_bytes: u64,
+    /// What the store has counted.
+    pub tally: Tally,
     /// Completion records held, of nodes and of clients' sessions.
     pub records: u64,
     /// What those of nodes take, in bytes, about.
@@ -71,6 +74,7 @@ impl Replica {
             keys: self.store.len() as u64,
             expiring_keys: self.store.expiring() as u64,
             store_bytes: self.store.memory_bytes() as u64,
+            tally: self.store.tally(),
             records: self.sessions.records() as u64,
             records_bytes: self.sessions.memory_bytes() as u64,
             sessions: self.sessions.open() as u64,

@@ -95,6 +95,7 @@ impl Store {
     /// Takes over everything from `other`. What was here before is [freed](Store::collect_garbage) in slices.
     pub(crate) fn replace(&mut self, other: Self) {
         let old = std::mem::replace(self, other);
+        self.counters = old.counters;
         self.index_expiries();
         let filled = old.slots.into_iter().filter(|slot| slot.len() > 0);
         self.garbage.add(filled, old.expiries);

@@ -81,11 +81,15 @@ impl Expiries {
         self.by_time.range(from..).next().map(|(at, _)| *at)
     }
 
-    /// The time goes on from `before_ms` to `now_ms`: those that end meanwhile are over.
-    fn end_until(&mut self, before_ms: u64, now_ms: u64) {
-        let Some(first_ms) = before_ms.checked_add(1).filter(|first_ms| *first_ms <= now_ms) else { return };
+    /// The time goes on from `before_ms` to `now_ms`: those that end meanwhile are over. Returns how many.
+    fn end_until(&mut self, before_ms: u64, now_ms: u64) -> usize {
+        let Some(first_ms) = before_ms.checked_add(1).filter(|first_ms| *first_ms <= now_ms) else {
+            return 0;
+        };
         let from = (first_ms, Key::from(&b""[..]));
-        self.over += self.by_time.range(from..).take_while(|(at, _)| *at <= now_ms).count();
+        let ended = self.by_time.range(from..).take_while(|(at, _)| *at <= now_ms).count();
+        self.over += ended;
+        ended
     }
 }
 
@@ -119,7 +123,7 @@ impl Store {
     /// The same for an entry of so many bytes.
     pub(crate) fn begin_entry(&mut self, now_ms: u64, index: Index, bytes: usize) {
         assert_eq!(self.expiries.len(), self.expiries.count, "a store without its index of expiries");
-        self.expiries.end_until(self.now_ms, now_ms);
+        self.counters.ended(self.expiries.end_until(self.now_ms, now_ms));
         (self.now_ms, self.index, self.steps_left) = (self.now_ms.max(now_ms), index, MAX_STEPS);
         for _ in 0..SWEPT_PER_ENTRY.max(bytes / BYTES_PER_SWEPT) {
             let first = self.expiries.by_time.first().filter(|(at, _)| *at <= self.now_ms);
@@ -214,7 +218,7 @@ impl Store {
 
     /// What TTL and its variants answer when it is `clock_ms`.
     pub(super) fn time_of(&self, key: &[u8], is_absolute: bool, in_seconds: bool, clock_ms: u64) -> Reply {
-        let Some(value) = self.find(key) else { return Reply::Int(-2) };
+        let Some(value) = self.look(key) else { return Reply::Int(-2) };
         let Some(at) = value.expires_ms else { return Reply::Int(-1) };
         let ms = if is_absolute { at } else { at.saturating_sub(clock_ms) };
         let shown = if in_seconds { ms.saturating_add(500) / 1000 } else { ms };

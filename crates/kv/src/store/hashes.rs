@@ -55,7 +55,7 @@ impl Store {
 
     /// Answers a command about a hash that does not write. Steps are added as [`Store::read_counted`] says.
     pub(super) fn read_hash(&self, key: &[u8], command: &HashCommand<'_>, steps: &mut u64) -> Done {
-        let hash = self.hash(key)?;
+        let hash = self.look(key).map(|value| value.data.hash()).transpose()?;
         let value = |field| hash.and_then(|hash| hash.get(field));
         let fields = || hash.into_iter().flat_map(Hash::fields);
         Ok(match command {

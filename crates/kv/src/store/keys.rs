@@ -40,7 +40,7 @@ impl Store {
     }
 
     pub(super) fn describe(&self, key: &[u8], aspect: Aspect) -> Reply {
-        let Some(value) = self.find(key) else { return Reply::Nil };
+        let Some(value) = self.look(key) else { return Reply::Nil };
         match aspect {
             Aspect::Encoding => Reply::Bulk(Bytes::from_static(encoding(&value.data).as_bytes())),
             Aspect::RefCount => Reply::Int(1),

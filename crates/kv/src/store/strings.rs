@@ -31,7 +31,7 @@ impl Store {
     }
 
     pub(super) fn get_range(&self, key: &[u8], start: i64, end: i64) -> Result<Reply, Reply> {
-        let Some(value) = self.find(key) else { return Ok(Reply::Bulk(Bytes::new())) };
+        let Some(value) = self.look(key) else { return Ok(Reply::Bulk(Bytes::new())) };
         let text = value.data.string()?;
         // A copy: a small part should not hold a large value in memory.
         Ok(Reply::Bulk(Bytes::copy_from_slice(range(text, start, end))))

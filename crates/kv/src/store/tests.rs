@@ -325,3 +325,16 @@ fn neither_seed_nor_order_shows() {
     assert_eq!(up.digest(), down.digest());
     assert_eq!(up.memory_bytes(), down.memory_bytes());
 }
+
+#[test]
+fn what_was_counted_stays_when_a_snapshot_takes_the_place_of_the_state() {
+    let mut store = Store::new(1);
+    run(&mut store, "set k v px 10");
+    run(&mut store, "mget k none k");
+    store.advance(20, 2);
+    let tally = Tally { hits: 2, misses: 1, expired: 1 };
+    assert_eq!(store.tally(), tally);
+    let image = store.clone();
+    store.replace(image);
+    assert_eq!(store.tally(), tally);
+}

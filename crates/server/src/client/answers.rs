@@ -37,7 +37,7 @@ impl Client {
             Action::Save => save(shell),
             Action::LastSave => last_save(shell),
             Action::ResetStats => {
-                shell.stats.reset();
+                shell.stats.reset(shell.replica.borrow().status().tally);
                 Value::ok()
             }
             other => unreachable!("not an answer: {other:?}"),

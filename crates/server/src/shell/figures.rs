@@ -47,6 +47,7 @@ impl Shell {
     fn metrics(&self) -> Metrics {
         let replica = self.replica.borrow();
         let status = replica.status();
+        let before = self.stats.before.get();
         let Figures { current, writing_since, last_save_us, last_took, last_failed } =
             self.snapshots.figures();
         let clients = self.clients.borrow();
@@ -75,6 +76,9 @@ impl Shell {
                 input_bytes: self.stats.input_bytes.get(),
                 output_bytes: self.stats.output_bytes.get(),
                 disconnected: self.stats.disconnected.get(),
+                hits: status.tally.hits - before.hits,
+                misses: status.tally.misses - before.misses,
+                expired: status.tally.expired - before.expired,
             },
             keys: status.keys,
             store_bytes: status.store_bytes,

@@ -126,6 +126,12 @@ pub struct Stats {
     pub output_bytes: u64,
     /// Clients disconnected since they did not read what they had asked for.
     pub disconnected: u64,
+    /// Keys that reads have found.
+    pub hits: u64,
+    /// Keys that reads have not found.
+    pub misses: u64,
+    /// Keys whose time came to its end.
+    pub expired: u64,
 }
 
 /// The part that a node plays.
