@@ -47,10 +47,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// for five seconds while nobody leads, and then says so.
 pub const PATIENCE: Duration = Duration::from_secs(6);
 
-/// How the errors begin by which a server refuses what it has not looked at any further: the log is full, it does not
-/// know who asks, or does not understand what. Whatever else a server answers is a result.
-const REFUSALS: [&[u8]; 9] = [
+/// How the errors begin by which a server refuses what it has not looked at any further: there is no room for it, it
+/// does not know who asks, or does not understand what. Whatever else a server answers is a result.
+const REFUSALS: [&[u8]; 10] = [
     b"LOGFULL ",
+    b"CROWDED ",
     b"NOAUTH ",
     b"WRONGPASS ",
     b"NOPERM ",

@@ -212,8 +212,9 @@ fn clerks_that_evict_each_other_pause() {
 }
 
 /// What a server says that has not looked at the command any further. The session has nothing to do with it.
-const OF_THIS_SENDING: [&str; 9] = [
+const OF_THIS_SENDING: [&str; 10] = [
     "LOGFULL no room",
+    "CROWDED too many large replies",
     "NOAUTH Authentication required.",
     "WRONGPASS invalid username-password pair or user is disabled.",
     "NOPERM this user has no permissions to run the 'set' command",
