@@ -42,6 +42,9 @@ const MAX_UNANSWERED_BYTES: usize = 64 << 20;
 /// How many commands may be.
 const MAX_UNANSWERED: usize = 1 << 16;
 
+/// Short commands are encoded into allocations of so many bytes, one behind the other.
+const ARENA_BYTES: usize = 8 << 10;
+
 /// The most that counts as held between two readings of the clock. If more time has passed, this
 /// node did not run, and nobody's command was held by it.
 const MAX_STEP: Duration = Duration::from_secs(1);
@@ -93,7 +96,7 @@ pub(crate) struct Contact {
     /// Where commands are encoded: many share one allocation.
     arena: BytesMut,
     scratch: Vec<u8>,
-    pub(crate) answers: Vec<Answer>,
+    answers: Vec<Answer>,
     most_unanswered: usize,
 }
 
@@ -169,6 +172,9 @@ impl Contact {
     pub(crate) fn submit(&mut self, client: ClientId, token: u64, command: &Command<'_>) {
         self.scratch.clear();
         command.encode(&mut self.scratch);
+        if self.arena.capacity() < self.scratch.len() {
+            self.arena.reserve(self.scratch.len().max(ARENA_BYTES));
+        }
         self.arena.extend_from_slice(&self.scratch);
         let encoded = self.arena.split().freeze();
         let held = Held {
@@ -214,6 +220,12 @@ impl Contact {
         self.held_bytes -= gone.held.iter().map(|held| held.command.len()).sum::<usize>();
     }
 
+    /// The answers since the last time. As much room is made for the next ones: growing costs a copy of all.
+    pub(crate) fn take_answers(&mut self) -> Vec<Answer> {
+        let next = Vec::with_capacity(self.answers.len());
+        std::mem::replace(&mut self.answers, next)
+    }
+
     /// From now on everything goes to `target`, beginning with what is unanswered.
     pub(crate) fn retarget(&mut self, target: Option<Target>) {
         if self.target != target {
@@ -230,8 +242,8 @@ impl Contact {
 
     /// What was not sent to the present target, in order; from now on it was.
     pub(crate) fn take_unsent(&mut self) -> Vec<(Path, u64, Bytes)> {
-        let mut unsent = Vec::new();
-        if self.commands.has_unsent() {
+        let mut unsent = Vec::with_capacity(self.commands.unsent() + self.reads.unsent());
+        if self.commands.unsent() > 0 {
             self.floor_sent = self.now;
         }
         unsent.extend(self.commands.take_unsent().map(|(number, command)| (Path::Log, number, command)));
@@ -266,7 +278,7 @@ impl Contact {
 
     /// Whether there is something to be sent to the present target.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.target.is_some() && (self.commands.has_unsent() || self.reads.has_unsent())
+        self.target.is_some() && self.commands.unsent() + self.reads.unsent() > 0
     }
 
     /// A request has been answered. Says nothing if it was finished before.
@@ -388,8 +400,9 @@ impl Lane {
         self.sent = 0;
     }
 
-    fn has_unsent(&self) -> bool {
-        self.sent < self.queue.len()
+    /// How many are unsent, at most.
+    fn unsent(&self) -> usize {
+        self.queue.len() - self.sent
     }
 
     fn take_unsent(&mut self) -> impl Iterator<Item = (u64, Bytes)> {

@@ -292,7 +292,7 @@ impl Replica {
             messages: ready.messages,
             write: ready.write,
             restore: ready.restore,
-            answers: std::mem::take(&mut self.contact.answers),
+            answers: self.contact.take_answers(),
             served: std::mem::take(&mut self.direct.served),
             forwards,
             replies,

@@ -131,7 +131,8 @@ impl Serving {
     pub(crate) fn ask(&mut self, node: &mut Node) {
         if !self.reads.is_empty() && node.read(self.last_read + 1).is_ok() {
             self.last_read += 1;
-            self.asked.push_back((self.last_read, std::mem::take(&mut self.reads)));
+            let next = Vec::with_capacity(self.reads.len());
+            self.asked.push_back((self.last_read, std::mem::replace(&mut self.reads, next)));
         }
     }
 
