@@ -72,7 +72,7 @@ pub struct Store {
     now_ms: u64,
     /// The index of the last entry that began.
     index: Index,
-    /// How many steps the reads in its transactions may still take, all together.
+    /// How many steps its transactions may still take, all together.
     steps_left: u64,
     /// How many keys are held in all slots.
     keys: usize,

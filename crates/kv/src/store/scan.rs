@@ -25,7 +25,7 @@ const MAX_COUNT: u64 = 1 << 16;
 const PAGE_BYTES: usize = 1 << 20;
 /// Nor does one that has taken so many steps to compare them with the pattern.
 pub(super) const PAGE_STEPS: u64 = 1 << 22;
-/// The most steps that one KEYS may take, and the reads in all transactions of one entry: about a tenth of a second,
+/// The most steps that one KEYS may take, and all transactions of one entry: about a tenth of a second,
 /// well below the time after which followers elect another leader. A step is what it takes to compare a byte with a
 /// pattern, some three nanoseconds.
 pub(super) const MAX_STEPS: u64 = 1 << 25;
@@ -37,6 +37,8 @@ pub(super) const ELEMENT_STEPS: u64 = 24;
 pub(super) const DRAW_STEPS: u64 = 64;
 /// And so does it to look for the slot with a certain key, and for that key in the slot.
 pub(super) const SLOT_STEPS: u64 = 1 << 15;
+/// So many bytes of a large value are copied in one step.
+pub(super) const BYTES_PER_STEP: u64 = 16;
 
 /// The answer to a KEYS above any of its limits.
 const TOO_MANY_KEYS: Reply = Reply::error_text("ERR KEYS finds too many keys, or takes too long; use SCAN");

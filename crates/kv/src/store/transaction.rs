@@ -9,7 +9,8 @@
 
 use bowline_raft::Index;
 
-use super::scan::MAX_STEPS;
+use super::data::Data;
+use super::scan::{BYTES_PER_STEP, MAX_STEPS};
 use super::{Store, too_large};
 use crate::command::{Command, Keys, MAX_ARGUMENTS, Unchanged};
 use crate::reply::{MAX_REPLY_BYTES, Reply};
@@ -49,6 +50,7 @@ impl Store {
         let mut room = Room::new(self.steps_left);
         let replies = room.fill(commands, |command, steps| {
             if command.is_write() {
+                *steps += self.copied_bytes(command) / BYTES_PER_STEP;
                 self.execute(command, index)
             } else {
                 self.read_counted(command, self.now_ms, steps)
@@ -56,6 +58,22 @@ impl Store {
         });
         self.steps_left = room.steps;
         replies
+    }
+
+    /// How many bytes are copied for a short command that writes: what COPY shares is copied as soon as one of the two is
+    /// written, and SETRANGE fills with zeros.
+    fn copied_bytes(&self, command: &Command<'_>) -> u64 {
+        let length = |key: &[u8]| match self.find(key).map(|value| &value.data) {
+            Some(Data::String(text)) => text.len() as u64,
+            // A write copies a small part of it.
+            Some(Data::Hash(hash)) => hash.len() as u64,
+            None => 0,
+        };
+        match command {
+            Command::Copy { key, .. } => length(key),
+            Command::SetRange { key, offset, .. } => offset.saturating_sub(length(key)),
+            _ => 0,
+        }
     }
 
     /// The same for commands that do not write.
@@ -82,7 +100,7 @@ struct Room {
     bytes: usize,
     /// Replies in arrays and maps. A short command may name a hash with many fields again and again.
     elements: usize,
-    /// What reads may cost. A short command may ask for all keys, and find none.
+    /// What they may cost. A short command may ask for all keys, and find none, or copy a large value.
     steps: u64,
     /// The answer to all further reads, if a reply did not fit: none of them is made in vain.
     refusal: Option<Reply>,
@@ -111,9 +129,10 @@ impl Room {
         Reply::Array(replies.collect())
     }
 
-    /// The answer to a command that is not carried out. What writes always is.
+    /// The answer to a command that is not carried out. What writes is, unless it may take long.
     fn refusal(&self, command: &Command<'_>) -> Option<Reply> {
-        let is_long = command.copies_much() || matches!(command, Command::RandomKey { .. });
+        let is_long = command.copies_much()
+            || matches!(command, Command::RandomKey { .. } | Command::Copy { .. } | Command::SetRange { .. });
         if is_long && self.steps == 0 {
             return Some(TOO_LONG);
         }
@@ -137,8 +156,9 @@ impl Room {
     }
 }
 
-/// The answer to a read for which the transactions of the entry have left no steps.
-const TOO_LONG: Reply = Reply::error_text("ERR transaction looks at too many keys or fields");
+/// The answer to a command for which the transactions of the entry have left no steps.
+const TOO_LONG: Reply =
+    Reply::error_text("ERR transaction looks at too many keys or fields, or copies too much");
 
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("debug|digest", "Another digest, and the index of the log's entry behind which it is taken. Refused between MULTI and EXEC."),
     ("function|flush", "There are no functions."),
     ("multi", "65,536 commands and 32 MiB at most. HELLO, DEBUG DIGEST and ONCE are refused until EXEC. `ONCE session number EXEC` ends a transaction that happens once."),
-    ("exec", "The parts of the answer about keys have 64 MiB and 1,048,576 elements together at most, and the others 64 MiB; a part that does not fit is an error. 1,024 commands about connection and server are carried out at most; those behind are answered by an error."),
+    ("exec", "The parts of the answer about keys have 64 MiB and 1,048,576 elements together at most, and the others 64 MiB; a part that does not fit is an error. So is one that looks at keys or fields, or copies by COPY or SETRANGE, when the transactions of its entry have done so for about a tenth of a second: millions of keys, or half a GiB. 1,024 commands about connection and server are carried out at most; those behind are answered by an error."),
     ("watch", "65,536 keys at most. A watched key that does not exist counts as changed also when another key of its slot (CRC16 of the key or its `{tag}`, modulo 16384) is removed."),
     ("once", "Bowline's own: runs a command of a session once, however often it is sent."),
     ("set", "IFEQ and IFNE are those of Redis 8.4."),

@@ -209,7 +209,7 @@ fn behind_a_reply_that_does_not_fit_nothing_is_read() {
 }
 
 #[test]
-fn what_is_looked_at_in_vain_is_counted() {
+fn what_is_looked_at_in_vain_and_what_is_copied_is_counted() {
     let mut world = World::new();
     with_fields(&mut world, 1000);
     for number in 0..1000 {
@@ -235,6 +235,17 @@ fn what_is_looked_at_in_vain_is_counted() {
         // The transactions of an entry have their steps together.
         let Reply::Array(replies) = world.0.execute(&exec(&[read, "get a"]), index) else { panic!() };
         assert_eq!(replies[..2], [TOO_LONG, bulk_of("1")], "{read}");
+    }
+    for (first, second) in
+        [("copy large b replace", "setrange large 0 x"), ("setrange none 1000000 x", "del none")]
+    {
+        world.say("setrange large 1000000 x");
+        world.0.steps_left = 1 << 18;
+        let pairs = [first, second].repeat(300);
+        let Reply::Array(replies) = world.0.execute(&exec(&pairs), index) else { panic!() };
+        let refused = replies.iter().position(|reply| *reply == TOO_LONG).unwrap();
+        assert!((2..16).contains(&refused), "{first}: {refused}");
+        assert_eq!(replies[600..], [Reply::Ok, bulk_of("1")], "{first}");
     }
     world.0.advance(0, index + 1);
     let Reply::Array(replies) = world.0.execute(&exec(&["keys nope*"]), index + 1) else { panic!() };
