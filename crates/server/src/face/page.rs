@@ -30,7 +30,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("config|resetstat", "Of the node that is asked."),
     ("config|rewrite", "Always an error: there is no file."),
     ("config|set", "Of the node that is asked, until its process ends: maxclients, requirepass, slowlog-log-slower-than, slowlog-max-len (65536 at most). Any other setting may be set to what it is, and to nothing else."),
-    ("info", "Of the node that is asked. A section `# Raft`; fields without meaning here are missing. Reads are counted in `keyspace_hits` and `keyspace_misses` where they are carried out: by the leader, whichever node is asked, and by every node if they stand in a transaction that writes too; commands that write are not. Times are counted from reading a command to its answer, replication included, in whole microseconds. Commands between MULTI and EXEC count as their EXEC; WAIT counts without its time."),
+    ("info", "Of the node that is asked. A section `# Raft`; fields without meaning here are missing. Reads are counted in `keyspace_hits` and `keyspace_misses` where they are carried out: by the leader, whichever node is asked, and by every node if they stand in a transaction that writes too or come behind a write of their connection that is not answered yet; commands that write are not. Times are counted from reading a command to its answer, replication included, in whole microseconds. Commands between MULTI and EXEC count as their EXEC; WAIT counts without its time."),
     ("latency|doctor", "Says where to look."),
     ("latency|graph", "There are no events."),
     ("latency|histogram", "Times from reading a command to its answer."),
