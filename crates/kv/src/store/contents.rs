@@ -65,9 +65,12 @@ impl Store {
         })
     }
 
-    /// Lets go of a slot that an image has no more use for: a write to it need not copy it then.
+    /// Lets go of a slot that an image has no more use for: a write to it need not copy its keys then.
     pub(crate) fn release(&mut self, slot: usize) {
-        self.slots[slot] = Arc::default();
+        // Most are empty where there are few keys, and all of those would cost an allocation.
+        if self.slots[slot].len() > 0 {
+            self.slots[slot] = Arc::default();
+        }
     }
 
     /// Notes the same about each of these slots, none of which holds a key.

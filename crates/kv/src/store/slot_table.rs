@@ -83,6 +83,11 @@ impl Slot {
         self.keys
     }
 
+    /// Whether it holds nothing, and nothing is noted about it: as a slot begins.
+    pub(super) fn is_blank(&self) -> bool {
+        (self.keys, self.deleted, self.epoch) == (0, 0, 0)
+    }
+
     pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<&Value> {
         let shard = self.shard(self.shard_of(key));
         shard.find(hash, |entry| *entry.key == *key).map(|entry| &entry.value)
