@@ -12,8 +12,8 @@ fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(11), failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// One change of a log: put so much of it into a snapshot, or install one that reaches so much farther
-/// than it; cut it to so many entries, raise the term by so much, vote, append these.
+/// One change of a log: put so much of it into a snapshot, or install one that reaches so much farther than the last
+/// one, after which nothing of the log counts; cut it to so many entries, raise the term by so much, vote, append these.
 #[derive(Clone, Debug)]
 struct Change {
     snapshot: Option<(bool, usize)>,
@@ -49,8 +49,7 @@ fn carry_out(changes: Vec<Change>) -> (Recovered, Bytes) {
         let mut write = Write { seq, hard_state: Some(hard_state), snapshot: None, entries: Vec::new() };
         match snapshot {
             Some((true, more)) => {
-                let farther = (log.len() + more) as Index;
-                base = LogId::new(hard_state.term, base.index + farther);
+                base = LogId::new(hard_state.term, base.index + more as Index);
                 log.clear();
                 let data = Some(Bytes::from_static(b"state"));
                 write.snapshot = Some(SnapshotWrite { last: base, data });
