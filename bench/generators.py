@@ -75,9 +75,7 @@ def main():
                             figure = measure(command, processes[0], requests, throughput)
                             figures.setdefault((pipeline, test, name), []).append(figure)
         finally:
-            for process in processes:
-                process.terminate()
-                process.wait()
+            side_by_side.stop(processes)
     print("| pipeline | requests | generator | its processor time a request | the server's | requests a second |")
     print("|---|---|---|---|---|---|")
     for (pipeline, test, name), rounds in figures.items():

@@ -87,6 +87,13 @@ def start_bowline(directory, binary, processes):
     return ports[at], ports[(at + 1) % 3]
 
 
+def stop(processes):
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait(timeout=20)
+
+
 def measure(port, clients, pipeline, tests, requests):
     """Requests a second and p50 in ms, by test."""
     command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-t", tests, "-d", "64", "-c", str(clients)]
@@ -136,10 +143,7 @@ def main():
                         samples.setdefault((name, test), {}).setdefault(who, []).append(figures)
             print(f"round {round_ + 1} of {args.rounds}", file=sys.stderr)
     finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(timeout=20)
+        stop(processes)
     report(samples, syncs)
 
 
