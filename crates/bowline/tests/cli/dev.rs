@@ -297,8 +297,12 @@ fn a_node_that_cannot_start_shows_the_end_of_its_log() {
     let (code, said) = Dev::spawn(&dir, free_ports(3), &[]).end();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("ended with exit code 1"), "{said}");
-    let log = dir.join("1/log");
-    assert!(said.contains(&format!("The end of its log, {}:\n  error: ", log.display())), "{said}");
+    let shown = (1..=3).filter(|node| {
+        let log = dir.join(format!("{node}/log"));
+        said.contains(&format!("The end of its log, {}:\n  error: ", log.display()))
+    });
+    // When two could not start, the third one is stopped, however far it has come.
+    assert!(shown.count() >= 2, "{said}");
     assert!(said.contains("--new"), "the server says why:\n{said}");
     assert!(said.contains("could be started, and more than half must run"), "{said}");
 }
