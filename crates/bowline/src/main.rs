@@ -10,6 +10,7 @@ mod node_info;
 mod password;
 mod table;
 
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -28,7 +29,12 @@ fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::run(&args),
     };
     outcome.unwrap_or_else(|error| {
-        commands::complain(&format!("error: {error:#}"));
+        // That nobody reads what is printed, as behind `| head`, is no mistake to tell anybody of.
+        let is_read =
+            error.downcast_ref::<io::Error>().is_none_or(|error| error.kind() != ErrorKind::BrokenPipe);
+        if is_read {
+            commands::complain(&format!("error: {error:#}"));
+        }
         ExitCode::FAILURE
     })
 }

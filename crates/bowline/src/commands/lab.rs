@@ -150,7 +150,7 @@ fn trace(path: &Path, window: Option<(Duration, Duration)>, jobs: &[Job]) -> any
         return Ok(ExitCode::from(2));
     };
     let outcome = write_picture(path, window, job)?;
-    print!("seed {}\n{}{}", job.seed, report::legend(), report::lines(job, &outcome));
+    write!(io::stdout(), "seed {}\n{}{}", job.seed, report::legend(), report::lines(job, &outcome))?;
     complain(&format!("picture: {}", path.display()));
     Ok(if outcome.failure.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

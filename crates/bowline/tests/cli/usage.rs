@@ -1,6 +1,8 @@
 //! What a newcomer meets first: help, versions, and being told what was wrong.
 
-use crate::support::{run, text};
+use std::io;
+
+use crate::support::{FakeServer, bowline, directory, run, text};
 
 #[test]
 fn the_version_is_told() {
@@ -92,5 +94,23 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
         assert!(message.contains(said), "{arguments:?}: {said} in:\n{message}");
         assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn that_nobody_reads_any_further_is_no_error() {
+    let server = FakeServer::start(|_| Some(b"$1\r\n1\r\n".to_vec()));
+    let dir = directory();
+    let picture = dir.path().join("election.html");
+    let picture = picture.to_str().expect("a path in UTF-8");
+    for arguments in [
+        &["get", "a", "--at", &server.addr][..],
+        &["lab", "TestInitialElection3A"],
+        &["lab", "TestInitialElection3A", "--trace", picture],
+    ] {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let output = bowline().args(arguments).stdout(writer).output().expect("the binary starts");
+        assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(1), ""), "{arguments:?}");
     }
 }
